@@ -56,6 +56,7 @@ def _rejected(answer, said):
     if answer['stage'] != 'readiness' or not said: return answer
     return answer | dict(verdict='rejected', tone='bad', sentences=[f'{said[0].upper()}{said[1:]}.'])
 
+# %% ../../nbs/commands/01_board.ipynb #c72fd0d5
 def _with_approval(readiness, signed):
     """The numbers of readiness with the signatures of today; empty where it did not run
 
@@ -75,6 +76,7 @@ def _measured_now(board):
     if 'readiness' not in measured: return measured
     return measured | dict(readiness=_with_approval(measured['readiness'], signatures()))
 
+# %% ../../nbs/commands/01_board.ipynb #8ba8c285
 def _answered(problem, measured):
     "What readers ask, with the answers; where the record is broken, those of the stages alone"
     from assay.site.answer import answers_about, asked_questions
@@ -107,6 +109,7 @@ def _front(problem, measured, doubt, rows):
     answers = [_rejected(_dated(a, rows), rejected) for a in front_answers(problem, measured, doubt)]
     return dict(about=_first_words(problem, measured), answers=answers, asked=_answered(problem, measured))
 
+# %% ../../nbs/commands/01_board.ipynb #017021e3
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
 )->dict: # `about`, `release`, `answers`, `asked`, `stages`, `next`, and what is told below

@@ -155,10 +155,11 @@ def _described(dictionary, splits, again=''):
     broken = {k: len(validate(v, dictionary)[1]) for k,v in splits.items()}
     breaking = {k: n for k,n in broken.items() if n}
     said_breaking = [f'{k} ({n} rows)' for k,n in breaking.items()]
+    described = f"{count_of(len(dictionary.fields), 'column')} described"
     why = (
-        f"{count_of(len(dictionary.fields), 'column')} described, {_review(dictionary.reviewed, again)}; "
-        f'{_lacks(lost)}; features without a value in training, of which nothing is learnt: '
-        f'{listed(silent)}; splits that break the dictionary: {listed(said_breaking)}')
+        f'{described}, {_review(dictionary.reviewed, again)}; {_lacks(lost)}; '
+        f'features without a value in training, of which nothing is learnt: {listed(silent)}; '
+        f'splits that break the dictionary: {listed(said_breaking)}')
     status = 'fail' if breaking else 'unanswered' if lost or silent or again else 'pass'
     return check('F32', status, why, 'dictionary.yaml')
 
@@ -228,26 +229,30 @@ def _rate_metrics(splits):
     def rate(df): return base_rate(df[target], df[cluster] if cluster else None)
     return {f'base_rate_{k}': metric(**rate(v)) for k,v in splits.frames.items()}
 
+# %% ../../nbs/data/19_checks.ipynb #61345af4
 _FOR = dict(train='for learning', valid='for choosing', test='for the test', production='after a release')
 
 _FEWEST_DAYS = 28 # Days from the first row to the last, below which nothing is said of a year
 
 def _rate_of_year(frames, time):
     "Rows in a year, as often as they come in the table"
-    ends = [getattr(v[time], end)() for v in frames.values() if len(v) for end in ('min', 'max')]
-    days = (max(ends)-min(ends)).days+1
+    moments = [v[time] for v in frames.values() if len(v)]
+    first = min(v.min() for v in moments)
+    last = max(v.max() for v in moments)
+    days = (last-first).days+1
     n = sum(map(len, frames.values()))
     return dict(rows_per_year=metric(round(n/days*365.25), n=n)) if days >= _FEWEST_DAYS else {}
 
 def _period_metrics(frames, time, zone=''):
     "The days of each split, in words; with the time of day where two splits meet within one day"
     if not time: return {}
-    ends = {k: (v[time].min(), v[time].max()) for k,v in frames.items() if len(v)}
+    moments = {k: v[time] for k,v in frames.items() if len(v)}
+    ends = {k: (v.min(), v.max()) for k,v in moments.items()}
     days = [day for pair in ends.values() for day in {f'{end:%Y-%m-%d}' for end in pair}]
     form, zone = ('%Y-%m-%d', '') if len(set(days)) == len(days) else ('%Y-%m-%d %H:%M', zone)
-    def told(first, last): return f'{first:{form}} to {last:{form}}{zone}'
-    periods = metric('; '.join(f'{_FOR.get(k, k)} {told(*pair)}' for k,pair in ends.items()))
-    return dict(periods=periods) | _rate_of_year(frames, time)
+    def told(k, first, last): return f'{_FOR.get(k, k)} {first:{form}} to {last:{form}}{zone}'
+    periods = '; '.join(told(k, *pair) for k,pair in ends.items())
+    return dict(periods=metric(periods)) | _rate_of_year(frames, time)
 
 def _zone(splits):
     "The zone of the moments, where the dictionary names it as their unit; nobody knows it otherwise"
@@ -262,6 +267,7 @@ def _shift_metrics(compared, splits):
     def shift(k): return metric(float(largest[k]), n=len(splits[k]), better='lower')
     return {f'largest_shift_{k}': shift(k) for k in largest.index}
 
+# %% ../../nbs/data/19_checks.ipynb #e00094b2
 def data_metrics(
     snapshot:Snapshot, # The raw tables as they were kept, of which perhaps only a part was read
     counts:RowCounts, # What became of the raw rows
@@ -281,6 +287,7 @@ def data_metrics(
     res |= _rate_metrics(splits) | _period_metrics(frames, splits.problem.time, _zone(splits))
     return res | _shift_metrics(splits.compared, frames)
 
+# %% ../../nbs/data/19_checks.ipynb #ec6db4aa
 @dataclasses.dataclass(frozen=True)
 class DataVerdict:
     "What the data stage decided"

@@ -67,14 +67,16 @@ def class_table(
 
 def _rows_needed(share, total):
     "How many rows hold enough, in words"
-    return f'about {round(share*total, 1-len(str(total))):,.0f}' if share < .95 else f'all {total:,}'
+    if share >= .95: return f'all {total:,}'
+    return f'about {round(share*total, 1-len(str(total))):,.0f}'
 
 def _say_sunk(name, row, splits, rows):
     "What is wrong with a class of which too little was read, and what helps"
     held = ', '.join(f'{k} {row[k]:,}' for k in splits)
-    return (f"of {row.rows_in_source:,} rows of the class {str(name)[:40]!r} the part that is read "
-            f"holds {row.rows_read:,}, {held}, and each split needs {FEWEST_OF_CLASS}: set max_rows of "
-            f"the source in params.yaml to {rows}, or draw a table by class and name that")
+    of_class = f'of {row.rows_in_source:,} rows of the class {str(name)[:40]!r}'
+    return (f'{of_class} the part that is read holds {row.rows_read:,}, {held}, and each split needs '
+            f'{FEWEST_OF_CLASS}: set max_rows of the source in params.yaml to {rows}, or draw a table '
+            'by class and name that')
 
 def sunk_classes(
     table:pd.DataFrame, # From `class_table`

@@ -162,7 +162,8 @@ def make_field(
         )
     unknown = sorted(str(k) for k in raw if k not in _KEYS)
     wrong = [f'column {name!r} has unknown keys {unknown}{meant(unknown[0], _KEYS)}'] if unknown else []
-    wrong += [f for k in DECLARED if k in raw for f in _declared_faults(f'column {name!r}: {k!r}', k, raw[k])]
+    for k in DECLARED:
+        if k in raw: wrong += _declared_faults(f'column {name!r}: {k!r}', k, raw[k])
     plain = {k: v for k,v in raw.items() if k in _KEYS and k not in DECLARED}
     try: res = Field(name, **plain)
     except ValidationError as e: wrong += [_column_fault(name, f) for f in read_error(e)]
@@ -215,7 +216,8 @@ class Dictionary:
 
     def to_json(self)->dict: # JSON types; a list keeps the order of columns
         "The dictionary as JSON can hold it"
-        said = lambda f: {k: v for k,v in dataclasses.asdict(f).items() if v is not None or k not in DECLARED}
+        def is_said(k, v): return v is not None or k not in DECLARED
+        def said(f): return {k: v for k,v in dataclasses.asdict(f).items() if is_said(k, v)}
         return dict(fields=[said(f) | dict(categories=list(f.categories)) for f in self.fields])
 
     @classmethod

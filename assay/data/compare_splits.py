@@ -81,8 +81,9 @@ def compare_splits(
     lines = []
     for name, (columns, measure, distance) in itertools.product(splits, _measures(numbers, categories)):
         if name == reference: continue
-        about = dict(split=name, measure=measure)
-        lines += [about | dict(column=c) | _apart(ref[c], splits[name][c], distance) for c in columns]
+        for c in columns:
+            about = dict(split=name, measure=measure, column=c)
+            lines.append(about | _apart(ref[c], splits[name][c], distance))
     if not lines:
         raise ValueError(
             f"nothing to compare: splits {list(splits)}, numbers {list(numbers)}, categories "

@@ -212,9 +212,10 @@ def _refuse_two_encodings(file):
     rest = b''.join(others.values())
     if not (of_words and others) or not (is_western(rest) or is_russian(rest)): return
     first = min(others)
+    byte = f'{_broken_byte(others[first])}{column_of_byte(file, "utf-8", others[first])}'
     raise ValueError(
         f'source {file.name!r} is in two encodings: line {of_words:,} is in UTF-8, and line {first:,} holds '
-        f'the {_broken_byte(others[first])}{column_of_byte(file, "utf-8", others[first])}, which is not; '
+        f'the {byte}, which is not; '
         'expected one in the whole file (--encoding of the draft says which): correct the line, or convert '
         'the parts of the file before they are put together')
 
@@ -259,8 +260,8 @@ class _Reader:
             skipinitialspace=parted['skipinitialspace'],
             index_col=False,
             keep_default_na=False,
-            na_values=_missing_words(missing, columns),
-        ) | ({} if self.names else dict(header=None, names=columns))
+            na_values=_missing_words(missing, columns))
+        if not self.names: self.options |= dict(header=None, names=columns)
         if self.found['numbered'] or self.found['respelt']:
             self.options |= dict(header=0, names=columns)
 
@@ -301,7 +302,8 @@ def _loses_digits(s):
 
 def _holds_long(s):
     "Does a column hold whole numbers that no type of a computer's numbers can hold?"
-    return s.dtype == object and any(isinstance(v, int) and not isinstance(v, bool) for v in s.dropna())
+    def is_whole(v): return isinstance(v, int) and not isinstance(v, bool)
+    return s.dtype == object and any(map(is_whole, s.dropna()))
 
 def _are_whole(s):
     return holds_numbers(s) and bool((s % 1).fillna(0).eq(0).all())

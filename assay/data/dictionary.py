@@ -117,13 +117,8 @@ def _expected(field, rule):
     return f"one of {list(field.categories)}" if rule == 'categories' else _EXPECTED[rule]
 
 def _error(row, column, rule, value, field=None):
-    return dict(
-        row=row,
-        column=column,
-        rule=rule,
-        value=value,
-        message=f"row {row}: {column!r} is {value!r:.80}; expected {_expected(field, rule)}",
-    )
+    message = f'row {row}: {column!r} is {value!r:.80}; expected {_expected(field, rule)}'
+    return dict(row=row, column=column, rule=rule, value=value, message=message)
 
 def validate_rows(
     rows:list, # One mapping of column to value per row
@@ -135,7 +130,8 @@ def validate_rows(
     res = []
     names = set(dictionary.names())
     for i,row in enumerate(rows):
-        res += [_error(i, str(c), 'undescribed', row[c]) for c in sorted(map(str, set(row)-names))]
+        undescribed = sorted(map(str, set(row)-names))
+        res += [_error(i, c, 'undescribed', row[c]) for c in undescribed]
         for f in dictionary.fields:
             rule = broken_rule(f, row[f.name]) if f.name in row else 'absent'
             if rule: res.append(_error(i, f.name, rule, row.get(f.name), f))
@@ -148,23 +144,21 @@ def _repeated(rows, field):
     ids = [row.get(field.name) for row in rows]
     count = {}
     for v in ids: count[v] = count.get(v, 0) + 1
-    return [
-        _error(i, field.name, 'unique', v, field)
-        for i, v in enumerate(ids)
-        if not _missing(v) and count[v] > 1
-    ]
+    twice = [(i, v) for i,v in enumerate(ids) if not _missing(v) and count[v] > 1]
+    return [_error(i, field.name, 'unique', v, field) for i,v in twice]
 
 # %% ../../nbs/data/09_dictionary.ipynb #75e428d4
 def _vectorised(field, s):
     """Rule to mask of rows that hold it, for a column that already has a fitting type;
     None where values must be looked at one by one"""
     from pandas.api import types as t
-    fits = dict(
+    def holds_text(s): return t.is_string_dtype(s) and not t.is_object_dtype(s)
+    of_kind = dict(
         number=t.is_numeric_dtype,
         integer=t.is_numeric_dtype,
         time=t.is_datetime64_any_dtype,
-        boolean=t.is_bool_dtype,
-    ).get(field.kind, lambda d: t.is_string_dtype(d) and not t.is_object_dtype(d))
+        boolean=t.is_bool_dtype)
+    fits = of_kind.get(field.kind, holds_text)
     if not fits(s) or t.is_bool_dtype(s) and field.kind != 'boolean': return None
     null = s.isna()
     if field.role == 'weight':
@@ -195,7 +189,8 @@ def _holds(field, s):
     if res is None:
         rules = s.map(lambda v: broken_rule(field, v) or '').astype(str)
         res = {r: rules != r for r in sorted(set(rules)-{''})} or dict(kind=rules == '')
-    return res | (dict(unique=~s.duplicated(keep=False) | s.isna()) if field.role == 'id' else {})
+    if field.role != 'id': return res
+    return res | dict(unique=~s.duplicated(keep=False) | s.isna())
 
 # %% ../../nbs/data/09_dictionary.ipynb #02da4a73
 def _breaches(field, s):
@@ -233,7 +228,8 @@ def validate(
     df = df[dictionary.names()].reset_index(drop=True)
     ids = dictionary.names('id')
     found = pd.concat([_breaches(f, df[f.name]) for f in dictionary.fields])
-    names = df[ids[0]].loc[found.position].astype(str).to_numpy() if ids else found.position.astype(str)
+    names = found.position.astype(str)
+    if ids: names = df[ids[0]].loc[found.position].astype(str).to_numpy()
     found.insert(1, 'row', names)
     found = found.astype(dict(position=int, column=str, rule=str, value=str))
     quarantine = found.sort_values(['position', 'column', 'rule']).reset_index(drop=True)

@@ -25,12 +25,9 @@ def is_moments(
     "Does a column hold moments, or text in ISO 8601 that can be read as moments?"
     if pd.api.types.is_datetime64_any_dtype(s): return True
     text = s.dropna()
-    if (
-        not len(text)
-        or not pd.api.types.is_string_dtype(text)
-        or not all(re.fullmatch(_ISO, str(v)) for v in text.head(20))
-    ):
-        return False  # a look at a few before all
+    if not len(text) or not pd.api.types.is_string_dtype(text): return False
+    first = text.head(20).map(str) # a look at a few before all
+    if not all(re.fullmatch(_ISO, v) for v in first): return False
     if not text.astype(str).str.fullmatch(_ISO).all(): return False
     return bool(pd.to_datetime(text, utc=True, errors='coerce', format='ISO8601').notna().all())
 
@@ -139,8 +136,9 @@ def settle_ways(
 )->dict: # The same
     "Where a column is written in either of two ways, that of the columns that leave no doubt"
     found = _settled_days(found)
-    sure = [f.way for f in found.values() if f.kind == 'number' and not f.doubt and f.way in (COMMA, _POINT)]
-    way = COMMA if sure.count(COMMA) > sure.count(_POINT) else _POINT if _POINT in sure else None
+    clear = [f.way for f in found.values() if f.kind == 'number' and not f.doubt]
+    n_comma, n_point = clear.count(COMMA), clear.count(_POINT)
+    way = COMMA if n_comma > n_point else _POINT if n_point else None
     def settled(f):
         if f.kind != 'number' or not (f.doubt and way): return f
         either = (repr(f.way), f.doubt.split(' fits')[0])

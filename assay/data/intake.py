@@ -138,6 +138,7 @@ def _only(tables):
         )
     return next(iter(tables.values()))
 
+# %% ../../nbs/data/15_intake.ipynb #0bb1111c
 def _refuse_third(y, words, problem):
     "Refuse a target of three words, one of which would count as a negative"
     positive = fold_word(problem.positive)
@@ -164,6 +165,7 @@ def encode_target(y, problem, field):
     _refuse_third(y, words, problem)
     return (words == fold_word(problem.positive)).astype(int)
 
+# %% ../../nbs/data/15_intake.ipynb #0a11d34f
 def number_rows(
     # Table; its index counts the rows of the source, also where only some of them were read
     df:pd.DataFrame,

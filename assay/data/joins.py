@@ -175,7 +175,8 @@ def plot_joins(
     joins = list(joins) or [dict(left=n, right=n, on={}) for n in tables]
     centre = joins[0]['left']
     outer = [j['right'] for j in joins]
-    at = {centre: (.16, .5)} | {name: (.8, 1-(i+.5)/len(outer)) for i,name in enumerate(outer)}
+    beside = {name: (.8, 1-(i+.5)/len(outer)) for i,name in enumerate(outer)}
+    at = {centre: (.16, .5)} | beside
     for j in joins: _draw_join(ax, at[j['left']], at[j['right']], j['on'])
     for name,where in at.items():
         size = f'{len(tables[name]):,} × {tables[name].shape[1]}'

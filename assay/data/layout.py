@@ -61,10 +61,16 @@ def _has_numbers(rows):
     "Is there a column of numbers in rows of the same length?"
     return any(map(_is_numeric, zip(*rows)))
 
+def _n_filled(row):
+    "How many fields of a line are not blank"
+    return sum(bool(v.strip()) for v in row)
+
 def _names_line(rows):
     "Line that names the columns, where lines stand before it; None where the first line names them"
     n, _ = _usual(rows)
-    if n < 2 or len(rows[0][1]) == n and sum(bool(v.strip()) for v in rows[0][1]) > max(1, n/2): return None
+    if n < 2: return None
+    first = rows[0][1]
+    if len(first) == n and _n_filled(first) > max(1, n/2): return None
     whole = [(line, r) for line,r in rows if len(r) == n]
     at = next((k for k,(_, r) in enumerate(whole) if _could_name(r)), None)
     if at is None or at > 2 or not _has_numbers([r for _,r in whole[at+1:]]): return None
@@ -106,7 +112,8 @@ def _comments(lines, rows, delimiter):
     n, _ = _usual(rows)
     res = []
     for sign in COMMENTS:
-        fields = {line: next(csv.reader([l], **dialect(delimiter))) for line,l in lines if l.startswith(sign)}
+        commented = {line: l for line,l in lines if l.startswith(sign)}
+        fields = {line: next(csv.reader([l], **dialect(delimiter))) for line,l in commented.items()}
         said = [line for line,r in fields.items() if len(r) != n]
         if said: res += [sign] if len(said) == len(fields) else said
     return res
@@ -126,8 +133,9 @@ def _footer(tail, n):
     "Numbers of lines at the end that are no rows"
     res = []
     for line,row in reversed(tail):
-        filled = sum(bool(v.strip()) for v in row)
-        if n < 3 or filled >= min(3, n-1) or not filled or len(row) == n and filled > 1: break
+        filled = _n_filled(row)
+        is_row = filled >= min(3, n-1) or len(row) == n and filled > 1
+        if n < 3 or not filled or is_row: break
         res.insert(0, line)
     return res if len(res) < len(tail) else []
 
@@ -199,7 +207,8 @@ def _tail(text, delimiter, begins):
     "Line number and fields of the last lines"
     ends = re.split(r'\r\n|\n|\r', text)
     last = list(enumerate(ends, 1))[-MOST_FOOTER-2:]
-    rows = [(line, next(csv.reader([t], **dialect(delimiter)), [])) for line,t in last if t.strip()]
+    written = [(line, t) for line,t in last if t.strip()]
+    rows = [(line, next(csv.reader([t], **dialect(delimiter)), [])) for line,t in written]
     return [(line, r) for line,r in rows if not r[0].startswith(begins)] if begins else rows
 
 def _row_starts(text, delimiter):
@@ -224,7 +233,8 @@ def _left_lines(text, delimiter, header):
     lines = _first_lines(text)
     rows = [(line, r) for line,r in _fields(lines, delimiter) if line > (header or 0)]
     n, alike = _usual(rows)
-    later = [(line, l) for line,l in enumerate(io.StringIO(text, newline=''), 1) if line > (header or 0)]
+    numbered = enumerate(io.StringIO(text, newline=''), 1)
+    later = [(line, l) for line,l in numbered if line > (header or 0)]
     comments = _outside_quotes(text, delimiter, _comments(later, rows, delimiter) if n > 1 else [])
     begins = tuple(c for c in comments if isinstance(c, str))
     again = _outside_quotes(text, delimiter, _names_again(later, rows, begins) if n > 1 else [])
@@ -304,8 +314,8 @@ def find_layout(
         )
     skip, seen = ([*said.skip], []) if said.skip else _left_lines(text, spaced, said.header)
     begins = tuple(s for s in skip if isinstance(s, str))
-    kept = [l if not (l.startswith(begins) if begins else False) and n not in skip else '\n'
-            for n,l in enumerate(lines, 1)]
+    def is_kept(n, line): return n not in skip and not line.startswith(begins)
+    kept = [l if is_kept(n, l) else '\n' for n,l in enumerate(lines, 1)]
     header, named = _named_layout(said, kept, spaced)
     if header is None and not said.skip:
         header, more, twice = _second_line(kept, spaced)
@@ -361,8 +371,10 @@ def total_row(
         rest = df.drop(index=df.index[at])
         there = [c for c in numbers if pd.notna(df[c].iloc[at])]
         said = any(map(_names_a_total, _words_at(df, at, missing or {})))
-        added = [c for c in there if _adds_up(rest[c], df[c].iloc[at], _NEARLY if said else _CLOSE)]
-        if len(added) >= 2 and len(added) == len(there) or said and len(added) > len(there)/2: return at
+        nearly = _NEARLY if said else _CLOSE
+        added = [c for c in there if _adds_up(rest[c], df[c].iloc[at], nearly)]
+        if len(added) >= 2 and len(added) == len(there): return at
+        if said and len(added) > len(there)/2: return at
         if said and _is_mostly_blank(df, at): return at
     return None
 

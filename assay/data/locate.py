@@ -25,8 +25,9 @@ def _looks_random(value):
     for run in re.findall('[A-Za-z0-9]{20,}', value):
         kinds = ['digit' if c.isdigit() else 'upper' if c.isupper() else 'lower' for c in run]
         pairs = list(zip(kinds, kinds[1:]))
-        n_digits = sum('digit' in pair for pair in pairs if pair[0] != pair[1])
-        if n_digits >= 5 or n_digits and sum(a != b for a,b in pairs) >= .4*len(run): return True
+        changes = [pair for pair in pairs if pair[0] != pair[1]]
+        n_digits = sum('digit' in pair for pair in changes)
+        if n_digits >= 5 or n_digits and len(changes) >= .4*len(run): return True
     return False
 
 def _has_random_value(url):

@@ -265,7 +265,8 @@ _GATHERED = 'as rows that lie close together, far from all others, with the same
 
 def _widest_gap(near):
     "How many neighbours lie before the widest gap of each row, and how many times as wide as usual it is"
-    gaps = np.arange(1, near.shape[1])*(near[:, :-1]-near[:, 1:])
+    rank = np.arange(1, near.shape[1])
+    gaps = rank*(near[:, :-1]-near[:, 1:])
     usual = max(float(np.median(gaps)), 1e-9)/np.log(2) # the mean of what falls off by halves
     inner = gaps[:, :-1] # behind the last one no row is known
     return inner.argmax(1)+1, inner.max(1)/usual
@@ -307,7 +308,8 @@ def _same_outcome(df, target, pairs, beyond, seed):
     if is_same and kappa >= SURE and other <= _UNLIKE*kappa: return kappa
     if not pd.api.types.is_float_dtype(df[target]) or df[target].nunique() < _MANY: return None
     v = df[target].to_numpy(float)
-    told, other = (float(np.corrcoef(v[a], v[b])[0, 1]) for a, b in (pairs, beyond))
+    def agreement(a, b): return float(np.corrcoef(v[a], v[b])[0, 1])
+    told, other = agreement(*pairs), agreement(*beyond)
     if told < _AS_COPIES or other > _UNLIKE*told: return None
     # rows with the same first neighbour are of one origin
     nearest = pd.Series(pairs[1]).groupby(pairs[0]).min()
@@ -362,6 +364,7 @@ def _exact_copies(hashes, y, taught, seed):
 
 def _certainty(found): return found['near'] > MIN_EXCESS, found['near_kappa'], found['near']
 
+# %% ../../nbs/data/12_near_duplicates.ipynb #c05dd1b1
 def find_twins(
     splits:dict, # Split to its rows; the first teaches
     features, # Columns that the model reads
@@ -392,6 +395,7 @@ def find_twins(
     counts = dict(n=len(df)-n_train) | exact | near
     return counts | dict(copies=bool(why), touched=is_touched, why=why)
 
+# %% ../../nbs/data/12_near_duplicates.ipynb #98215d94
 def _ways_out(found, by_time):
     "What people can do about copies"
     remove = 'remove the copies at the source'

@@ -54,9 +54,10 @@ def _demand_alike(url, first, other):
     expected = first_file.schema_arrow
     found = file.schema_arrow
     if found.equals(expected): return
+    here, there = map(os.path.basename, (path, first_path))
     raise ValueError(
         f"the files in {str(url)!r} are not parts of one table: {_unlike(expected, found)} "
-        f"in {os.path.basename(path)!r}, other than in {os.path.basename(first_path)!r}; write them "
+        f"in {here!r}, other than in {there!r}; write them "
         "again with the same columns and types, or read one file")
 
 def _parquet_files(url, name=None, columns=None, share=0.):
@@ -73,6 +74,7 @@ def _parquet_files(url, name=None, columns=None, share=0.):
     with undamaged(name or str(url)): _check_size(fs, paths, files, columns, share, name or str(url))
     return files
 
+# %% ../../nbs/data/06_parquet.ipynb #bf0d0ed3
 def _row_groups(file):
     "The footers of the parts of a file"
     metadata = file.metadata
@@ -115,9 +117,14 @@ def count_parquet(
     column:str, # Name of a column
 )->dict: # `rows`, `distinct` (values, told apart by hashes of 64 bits), `missing`
     "How many values a column holds, over all rows; eight bytes of memory per row"
-    files, (fs, path), hashes, missing = _parquet_files(url, columns=[column]), locate(url), [], 0
-    stored = sum(stored_size(fs, p) for p in (fs.glob(f'{path}/**/*.parquet') if fs.isdir(path) else [path]))
-    check_unpacked(8*sum(f.metadata.num_rows for f in files), stored, FREE_TABLE, str(url))
+    files = _parquet_files(url, columns=[column])
+    fs, path = locate(url)
+    paths = fs.glob(f'{path}/**/*.parquet') if fs.isdir(path) else [path]
+    stored = sum(stored_size(fs, p) for p in paths)
+    n_rows = sum(f.metadata.num_rows for f in files)
+    check_unpacked(8*n_rows, stored, FREE_TABLE, str(url))
+    hashes = []
+    missing = 0
     for batch in (b for f in files for b in f.iter_batches(batch_size=1<<16, columns=[column])):
         values = batch.column(0).to_pandas().dropna()
         missing += batch.num_rows-len(values)
@@ -132,9 +139,8 @@ def count_parquet(
 # %% ../../nbs/data/06_parquet.ipynb #7a2cc7b9
 def _kept_rows(keys, share):
     "Which rows have a key whose hash falls below a share of all hashes"
-    return (
-        pd.util.hash_pandas_object(keys, index=False, categorize=False) >> np.uint64(11)
-    ).to_numpy() < share * 2**53
+    hashes = pd.util.hash_pandas_object(keys, index=False, categorize=False) >> np.uint64(11)
+    return hashes.to_numpy() < share*2**53
 
 def sample_parquet(
     url, # File or folder
@@ -148,7 +154,8 @@ def sample_parquet(
     files = _parquet_files(url, name)
     groups = [(f, g) for f in files for g in range(f.metadata.num_row_groups)]
     if groups: groups = [groups[i] for i in np.unique(even_places(n_groups, len(groups)))]
-    share = n_rows / max(sum(f.metadata.row_group(g).num_rows for f, g in groups), 1)
+    n_stored = sum(f.metadata.row_group(g).num_rows for f,g in groups)
+    share = n_rows/max(n_stored, 1)
     at = 0
     parts = []
     with undamaged(name or str(url)):

@@ -66,7 +66,8 @@ def _term(agreed, loaded):
 def _say_rates(rates):
     "The share of each class that was read; empty where all have one"
     if not rates: return ''
-    said = ', '.join(f'{name[:40]} {rate:.3g}' for name,rate in list(rates.items())[:10])
+    first = list(rates.items())[:10]
+    said = ', '.join(f'{name[:40]} {rate:.3g}' for name,rate in first)
     more = f' and {len(rates)-10} more' if len(rates) > 10 else ''
     return f', each class at its own rate ({said}{more}), which the weights undo'
 

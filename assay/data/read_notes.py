@@ -107,7 +107,8 @@ def _say_format(c, f):
     "A sentence about a column that is read in a way of its own"
     kind = 'moments' if f.kind == 'time' else 'numbers'
     as_what = f"as {kind} written {f.declared()!r}"
-    words = ', '.join(f'{w!r} ({n:,})' for w,n in list(f.words.items())[:10])
+    first = list(f.words.items())[:10]
+    words = ', '.join(f'{w!r} ({n:,})' for w,n in first)
     aside = f'; not written so: {words}' if words else ''
     return f'{c!r} is read {as_what}{aside}' + f'; {f.doubt}: correct it if it is wrong'*bool(f.doubt)
 

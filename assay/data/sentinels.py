@@ -72,7 +72,8 @@ def find_codes(
     "Numbers that look like codes for missing"
     numbers = {c: df[c].astype('float64') for c in df if holds_numbers(df[c])}
     def own_code(s): return _usual_code(s) or _far_code(s) or _negative_code(s)
-    own = {c: code for c,s in numbers.items() if s.notna().any() and (code := own_code(s)) is not None}
+    found = {c: own_code(s) for c,s in numbers.items() if s.notna().any()}
+    own = {c: code for c,code in found.items() if code is not None}
     shared = [code for code in dict.fromkeys(own.values()) if code not in BELOW_ZERO]
     for c,s in numbers.items():
         of_others = [k for k in shared if _has_at_end(s, k)]

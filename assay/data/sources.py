@@ -63,10 +63,8 @@ def _load_package(spec):
             f"package {spec['distribution']!r} {dist.version} holds no file {spec['file']!r}; see "
             "`importlib.metadata.files`"
         )
-    df, facts = _load_csv(
-        {k: v for k, v in spec.items() if k in ('name', 'sha256', *CSV_KEYS)}
-        | dict(url=found[0].locate())
-    )  # the package itself is never imported
+    of_csv = {k: v for k,v in spec.items() if k in ('name', 'sha256', *CSV_KEYS)}
+    df, facts = _load_csv(of_csv | dict(url=found[0].locate())) # the package itself is never imported
     return df, facts | dict(version=dist.version)
 
 def hash_frame(
@@ -118,12 +116,13 @@ def _load_sql(spec):
 
 def _check_arguments(function, spec):
     "Refuse arguments that a function does not take"
-    try: inspect.signature(function).bind(**spec.get('args', {}))
+    given = spec.get('args', {})
+    taken = inspect.signature(function)
+    try: taken.bind(**given)
     except TypeError as e:
         raise ValueError(
             f"source {spec['name']!r}: {spec['function']} does not take the 'args' "
-            f"{shown_value(spec.get('args', {}))} ({e}); expected some of "
-            f"{list(inspect.signature(function).parameters)}"
+            f"{shown_value(given)} ({e}); expected some of {list(taken.parameters)}"
         ) from None
 
 def _load_python(spec):
@@ -158,7 +157,7 @@ def _in_one_spelling(spec):
 
 def _with_composed_names(df):
     "A table whose names are composed; as it is where two columns would get one name"
-    names = [composed(c) if isinstance(c, str) else c for c in df]
+    names = list(map(composed, df))
     return df.set_axis(names, axis=1) if len(set(names)) == len(names) else df
 
 def load_source(

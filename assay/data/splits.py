@@ -142,6 +142,7 @@ def time_cuts(
     cuts = [t.isoformat() for t in ends]
     return dict(zip(shares, [*cuts, None]))
 
+# %% ../../nbs/data/13_splits.ipynb #b4908da4
 @dataclasses.dataclass(frozen=True)
 class HashRule:
     "How rows are drawn by the hash of a name: which of them stay together, and whose proportions are kept"
@@ -178,6 +179,7 @@ def _split_alike(df, shares, rule):
     parts = split_by_hash(named, ALIKE, shares, rule.seed)
     return {k: v.drop(columns=ALIKE) for k,v in parts.items()}
 
+# %% ../../nbs/data/13_splits.ipynb #b9cff3c7
 def make_splits(
     df:pd.DataFrame, # One row per example
     id:str, # Column that names a row

@@ -20,7 +20,8 @@ _FIRST = 10 # Rows in which the line of names is looked for
 
 def _names_below(df, name):
     "A hint where a name stands in one of the first rows, as where several lines name the columns"
-    below = [i for i,row in enumerate(df.head(_FIRST).itertuples(index=False)) if str(name) in map(str, row)]
+    rows = df.head(_FIRST).itertuples(index=False)
+    below = [i for i,row in enumerate(rows) if str(name) in map(str, row)]
     if not below: return ''
     return (f'; it stands in row {below[0]+1} below the names, so another line may name the columns: '
             f'--header {below[0]+2}, where no line was left out')
@@ -38,6 +39,7 @@ def column_of(
         f"{option} is {name!r}, which is no column of the table; {alike}{_names_below(df, name)}"
     )
 
+# %% ../../nbs/data/24_target.ipynb #0b1b7a11
 def plain_value(
     v, # Value of a column
 ): # The same, of a type of Python
@@ -73,6 +75,7 @@ def _written_for_people(
     return (f'; its texts look like numbers written for people, such as {shown[:30]!r}: '
             'convert them at the source to plain numbers, such as 1234.56')
 
+# %% ../../nbs/data/24_target.ipynb #41067323
 def _check_target(y, known):
     "Refuse a target that nothing can be learnt from"
     if not len(known):

@@ -69,7 +69,8 @@ def scoring_columns(
     features = [f.name for f in fields]
     numbered = bool(names) and id not in names and id not in df
     called = _names_in(df, names, [*features, *([] if numbered else [id])], table)
-    expected = {*names, *names.values(), *map(composed, source.get('ignored', ())), *known, *called.values()}
+    ignored = map(composed, source.get('ignored', ()))
+    expected = {*names, *names.values(), *ignored, *known, *called.values()}
     _refuse_undescribed(df, expected, list(called.values()), table)
     recode = _recode_of(source, called)
     return number_rows(take(df, dict(columns=called, recode=recode)), id)
@@ -117,11 +118,13 @@ def _csv_options(source, fields):
     said = {k: source[k] for k in ('decimal', 'thousands', *LINES) if source.get(k)}
     return dict(text=[*text, *formats], numbers=numbers, missing=missing) | said
 
+# %% ../../nbs/data/16_to_score.ipynb #154ecc66
 def _numbers(s):
     "A column of text in which numbers are numbers; what is no number stays, to be refused row by row"
     if not pd.api.types.is_string_dtype(s): return s
     found = pd.to_numeric(s, errors='coerce')
-    return found if found.notna().sum() == s.notna().sum() else found.astype(object).where(found.notna(), s)
+    if found.notna().sum() == s.notna().sum(): return found
+    return found.astype(object).where(found.notna(), s)
 
 _FLAGS = dict.fromkeys(('True', 'TRUE', 'true'), True) | dict.fromkeys(('False', 'FALSE', 'false'), False)
 
@@ -155,6 +158,7 @@ def typed_tables(
         return typed_texts(df, fields, spec.get('recode') or ())
     return {name: typed(name, df) for name,df in tables.items()}
 
+# %% ../../nbs/data/16_to_score.ipynb #7171f7c0
 def _with_formats(df, source):
     "A table with the columns read that are written in a way of their own"
     return read_formats(df, {c: way for c,way in _formats(source).items() if c in df})
@@ -174,6 +178,7 @@ def read_for_scoring(
     numbers = {c: _numbers(df[c]) for c in options['numbers'] if c in df}
     return with_columns(df, numbers | {c: _flags(df[c]) for c in flags if c in df})
 
+# %% ../../nbs/data/16_to_score.ipynb #c8288089
 def _as_coded(y, positive, pairs):
     "The words of two classes as 0 and 1; a word that is neither stays"
     if set(y.dropna()) <= {0, 1}: return y

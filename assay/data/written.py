@@ -190,7 +190,8 @@ def _likelier(ways, texts):
     clearly more even: `1/1/85`, `2/1/85`, `3/1/85` are months; None where neither tells them apart"""
     follow = [_rows_follow(_moments(texts, way)) for way in ways]
     order, uneven = (pd.Series(v, index=ways).sort_values() for v in zip(*follow, strict=True))
-    if order.iloc[-1]-order.iloc[-2] > .2 or order.iloc[-1] == 1 > order.iloc[-2]: return order.index[-1]
+    second, most = order.iloc[-2:]
+    if most-second > .2 or most == 1 > second: return order.index[-1]
     return uneven.index[0] if uneven.iloc[0] < .5*uneven.iloc[1] else None
 
 NOTHING_SAYS = 'nothing in the file says which' # Of two ways of writing a day
@@ -234,6 +235,11 @@ def _are_serial(texts):
     is_day = texts.str.fullmatch(r'[3-7]\d{4}(\.\d+)?')
     return bool(is_day.mean() >= MOST) and texts.nunique() >= 20
 
+def _count_texts(s):
+    "How often each text stands in a column, without the blanks around it; empty ones are left out"
+    texts = s.dropna().astype(str).str.strip()
+    return texts[texts != ''].value_counts(sort=False)
+
 def guess_format(
     s:pd.Series, # A column as text; missing values are left out
     # Do people say that it holds moments? Whole numbers may then be seconds since 1970 or days such as
@@ -242,7 +248,7 @@ def guess_format(
     numbers=tuple(NUMBERS), # Ways of writing numbers that are tried
 )->Written: # Or None, where fewer than 95 % of the rows are written in one way
     "How the numbers or moments of a column are written"
-    counts = s.dropna().astype(str).str.strip().pipe(lambda t: t[t != '']).value_counts(sort=False)
+    counts = _count_texts(s)
     if not len(counts): return None
     found = _guess_of(counts, is_time, numbers)
     return found if found and len(found.words) <= MOST_WORDS else None
@@ -252,7 +258,7 @@ def guess_period(
     s:pd.Series, # A column as text; missing values are left out
 )->Written: # Or None, where fewer than 95 % of the rows are written in one way
     "How the years, months or quarters of a column are written"
-    counts = s.dropna().astype(str).str.strip().pipe(lambda t: t[t != '']).value_counts(sort=False)
+    counts = _count_texts(s)
     found = _moments_of(counts, tuple(PERIODS)) if len(counts) else None
     return found if found and len(found.words) <= MOST_WORDS else None
 
@@ -299,7 +305,8 @@ def digits_of(
     s:pd.Series, # A column of numbers
 )->pd.Series: # Its values as text, whole numbers without a point; missing values are left out
     "Numbers as somebody would write them"
-    return s.dropna().map(lambda v: str(int(v)) if v == v//1 else str(v)).astype('str')
+    def said(v): return str(int(v)) if v == v//1 else str(v)
+    return s.dropna().map(said).astype('str')
 
 def _values(texts, way, unit):
     "Text to its number, of those that are written so"

@@ -62,7 +62,8 @@ def _walked(number, usual, case, rng):
     place = _orders(n, p, rng)
     is_on = place[:, :, None, :] < np.arange(p+1)[:, None]
     rows = usual.iloc[np.repeat(np.arange(n), _WALKS*(p+1))].reset_index(drop=True)
-    mixed = {c: _mix(rows[c], case[c], is_on[..., i].ravel()) for i,c in enumerate(usual)}
+    is_of_case = {c: is_on[..., i].ravel() for i,c in enumerate(usual)}
+    mixed = {c: _mix(rows[c], case[c], on) for c,on in is_of_case.items()}
     s = number(pd.DataFrame(mixed)).reshape(n, _WALKS, p+1)
     moves = np.take_along_axis(np.diff(s), place, 2)
     pairs = (moves[:, ::2]+moves[:, 1::2])/2 # each order with its reverse

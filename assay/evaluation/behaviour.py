@@ -84,11 +84,13 @@ def run_behaviour(
     n = len(X)
     low, high = map(float, wilson(failed, n))
     limit = b.get('at_most', .05)
-    line = dict(id=b['id'], test=b['test'], column=b.get('column') or ', '.join(b.get('given') or {}))
+    given = ', '.join(b.get('given') or {})
+    line = dict(id=b['id'], test=b['test'], column=b.get('column') or given)
     line |= dict(failed=failed, rate=failed/n, low=low, high=high, n=n, at_most=limit)
     line |= dict(passed=failed/n <= limit, because=str(b.get('because') or ''))
-    rows = [i for i in np.argsort(-farthest, kind='stable')[:_EXAMPLES] if farthest[i] > 0]
-    examples = [_example(line, i, X, before, trials[worst[i]], after[worst[i]]) for i in rows]
+    order = np.argsort(-farthest, kind='stable')
+    rows = [(i, worst[i]) for i in order[:_EXAMPLES] if farthest[i] > 0]
+    examples = [_example(line, i, X, before, trials[k], after[k]) for i,k in rows]
     return Tested(line, pd.DataFrame(examples))
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #d6f88e3c

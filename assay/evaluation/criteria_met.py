@@ -35,14 +35,9 @@ def _minimum_row(m, problem):
     minimum = problem.minimum
     sign, worse = (1, low) if m['better'] == 'higher' else (-1, high)
     def reached(v): return v is not None and sign*v >= sign*minimum
-    return dict(
-        criterion=f'{metric_name(problem.metric)} reaches the {bound_name(problem.metric)}',
-        required=minimum,
-        value=m['value'],
-        low=low,
-        high=high,
-        by_estimate=reached(m['value']),
-        by_interval=reached(worse))
+    criterion = f'{metric_name(problem.metric)} reaches the {bound_name(problem.metric)}'
+    row = dict(criterion=criterion, required=minimum, value=m['value'], low=low, high=high)
+    return row | dict(by_estimate=reached(m['value']), by_interval=reached(worse))
 
 def _gain_row(criterion, margin, difference):
     "A gain beside a margin; that there is one at all is read by the interval, whichever reading was agreed"

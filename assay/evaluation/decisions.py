@@ -309,16 +309,15 @@ def _errors(scored):
     "Size of the error of each row: 0 or 1 for classes, its absolute error for a number"
     y = np.asarray(scored.y)
     s = np.asarray(scored.score)
-    return np.abs(y-s) if scored.task == 'regression' else (s.argmax(axis=1) != y).astype(float)
+    if scored.task == 'regression': return np.abs(y-s)
+    return (s.argmax(axis=1) != y).astype(float)
 
 def _error_cost(scored, costs, per=1000):
     "What errors cost at the stated price and at the ends of its range"
     mean = weighted_mean(_errors(scored), scored.weight)*per
     outcome = COSTS[scored.task][0]
-    return {
-        k: mean * _amount(costs, outcome, at)
-        for k, at in (('cost', 'value'), ('low', 'low'), ('high', 'high'))
-    }
+    ends = dict(cost='value', low='low', high='high')
+    return {k: mean*_amount(costs, outcome, at) for k,at in ends.items()}
 
 def decision_report(
     compared:Comparison, # Models with their thresholds

@@ -33,7 +33,8 @@ def _tried(subject, column, values):
     X = subject.X
     n = len(subject.X)
     many = X.iloc[np.tile(np.arange(n), len(values))].reset_index(drop=True)
-    given = pd.Series(np.repeat(np.array(values, dtype=object), n)).astype(X[column].dtype)
+    each = np.repeat(np.array(values, dtype=object), n)
+    given = pd.Series(each).astype(X[column].dtype)
     return subject.number(with_columns(many, {column: given})).reshape(len(values), n).T
 
 def _means(numbers, scored):
@@ -103,7 +104,8 @@ def _added(moved, of, n_edges):
     "Function of row weights: the mean changes added up, less their mean"
     def effects(w):
         rows = np.bincount(of, w, n_edges)
-        change = np.divide(np.bincount(of, w*moved, n_edges), rows, out=np.zeros(n_edges), where=rows > 0)
+        total = np.bincount(of, w*moved, n_edges)
+        change = np.divide(total, rows, out=np.zeros(n_edges), where=rows > 0)
         added = np.cumsum(change)
         middle = (added[1:]+added[:-1])/2
         return added-(middle*rows[1:]).sum()/rows.sum()

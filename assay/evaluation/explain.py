@@ -404,9 +404,10 @@ class Explained(Result):
         first = self.importance.iloc[0]
         ends = {k: float(first[k]) for k in ('low', 'high') if pd.notna(first.get(k))}
         leading = ', '.join(self.importance.name[:3].astype(str))
+        importance = as_metric(float(first.importance), n=int(first.n), **ends)
         return dict(
             behaviour_failed=self.behaviour.metric(),
-            first_importance=as_metric(float(first.importance), n=int(first.n), **ends),
+            first_importance=importance,
             first_columns=as_metric(leading),
             without_first=as_metric(self.without_first()))
 

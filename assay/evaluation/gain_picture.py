@@ -139,7 +139,7 @@ def stage_picture(
     metric = metric_name(problem.metric)
     scores = filter(None, [_bar("today's practice", rule), _bar(model, score)])
     gains = filter(None, [_bar(f"{model} less today's practice", gain)])
-    panels = [Panel(f'Score: {metric}', tuple(scores), problem.minimum, zero=False),
-              Panel(f"Gain over today's practice, in {metric}", tuple(gains), problem.margin),
-              worth_panel(problem, {stage: dict(metrics=metrics)})]
-    return _picture(panels, problem)
+    scored = Panel(f'Score: {metric}', tuple(scores), problem.minimum, zero=False)
+    gained = Panel(f"Gain over today's practice, in {metric}", tuple(gains), problem.margin)
+    worth = worth_panel(problem, {stage: dict(metrics=metrics)})
+    return _picture([scored, gained, worth], problem)

@@ -197,7 +197,8 @@ def rank_stability(
     "The places that each group takes when the model is fitted on other rows"
     ranks = pd.DataFrame([t.set_index('name').importance.rank(ascending=False, method='min') for t in tables])
     rows = dict(rank_low=ranks.min(), rank_high=ranks.max(), in_first=(ranks <= _FIRST).mean())
-    table = pd.DataFrame(rows).assign(fits=len(tables)).loc[ranks.mean().sort_values(kind='stable').index]
+    order = ranks.mean().sort_values(kind='stable').index
+    table = pd.DataFrame(rows).assign(fits=len(tables)).loc[order]
     table[['rank_low', 'rank_high']] = table[['rank_low', 'rank_high']].astype(int)
     return table.rename_axis('name').reset_index()
 
@@ -212,7 +213,8 @@ def plot_groups(
     "How much worse the metric gets when a group of columns is shuffled, the most important first"
     t = table.head(top)
     ax = plt.subplots(figsize=(6, .9+.26*len(t)))[1] if ax is None else ax
-    ends = np.clip(np.nan_to_num([t.importance-t.low, t.high-t.importance]), 0, None)
+    away = np.nan_to_num([t.importance-t.low, t.high-t.importance])
+    ends = np.clip(away, 0, None)
     colour = sns.color_palette('colorblind')[0]
     sns.barplot(t, x='importance', y='name', color=colour, ax=ax)
     ax.errorbar(t.importance, t.name, xerr=ends, fmt='none', ecolor='.3', capsize=2)

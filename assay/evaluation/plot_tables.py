@@ -22,7 +22,8 @@ def _places(end, least):
     wanted = np.linspace(0, n, MOST_POINTS+1)[1:]
     kept = []
     last = 0
-    for at in np.unique(end[np.minimum(np.searchsorted(end+1, wanted), len(end)-1)])+1:
+    nearest = np.minimum(np.searchsorted(end+1, wanted), len(end)-1)
+    for at in np.unique(end[nearest])+1:
         if at-last < least or 0 < n-at < least: continue
         kept.append(at)
         last = at
@@ -63,7 +64,8 @@ def _score_and_outcome(scored):
     "Score and outcome; of several classes the largest probability, and whether it was right"
     y = np.asarray(scored.y, float)
     s = np.asarray(scored.score, float)
-    return (s.max(1), (s.argmax(1) == y).astype(float)) if scored.task == 'multiclass' else (s, y)
+    if scored.task != 'multiclass': return s, y
+    return s.max(1), (s.argmax(1) == y).astype(float)
 
 def _weighted_means(rows, weight):
     "The means of each bin, rows counting as their weights say"

@@ -37,7 +37,8 @@ def _part_row(scored, rows, name):
 
 def _span(predicted):
     "The lowest and the highest prediction of a part in words"
-    ends = [f'{v:,.0f}' if abs(v) >= 1000 else f'{v:.4g}' for v in (predicted.min(), predicted.max())]
+    def said(v): return f'{v:,.0f}' if abs(v) >= 1000 else f'{v:.4g}'
+    ends = map(said, (predicted.min(), predicted.max()))
     return ' to '.join(dict.fromkeys(ends))
 
 COLUMNS = ['predicted', 'n', 'mean_predicted', 'mean_outcome', 'bias', 'bias_low', 'bias_high',

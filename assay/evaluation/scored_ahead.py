@@ -53,6 +53,7 @@ def scored_ahead(
         now = _at_most(rows.iloc[places[k]], _MOST_ROWS, seed)
         if before[target].nunique() < 2 or not len(now): continue
         said = fit_and_score(specs, before, dict(now=now, beside=beside), fields)
-        on_scale = {m: on_scale_of(s, said['beside'][m], scores[m]) for m,s in said['now'].items()}
+        on_scale = {}
+        for m,s in said['now'].items(): on_scale[m] = on_scale_of(s, said['beside'][m], scores[m])
         res.append((now, on_scale))
     return res

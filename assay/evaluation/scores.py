@@ -237,8 +237,8 @@ def split_rule(
     shares:dict=None, # Split to its share, for splits by hash
     group:str=None, # Column whose values stay in one split, for splits by hash
     stratify:str=None, # Column whose proportions every split keeps, for splits by hash
-)->dict: # What decides which rows are the test set, as `assay.data.splits.make_splits` reads it
-    "The rule that draws the test set, without the seed and without unused settings"
+)->dict: # `time`, `after`, `until`; or by hash `id`, `shares`, `group`, `stratify`: `name_test_set` hashes it
+    "What `make_splits` draws the test set by, without the seed and without unused settings"
     cuts = cuts or {}
     if time and cuts.get('valid') and cuts.get('test'):
         return dict(time=time, after=cuts['valid'], until=cuts['test'])
@@ -260,7 +260,8 @@ def name_test_set(
 # %% ../../nbs/evaluation/01_scores.ipynb #a7c1e5d2
 def _same_test_set(a, b):
     "Is it one test set by its name, or by its very rows? Lines of before there were names have only the rows"
-    return a['test'] == b['test'] or all(a.get(k) == b[k] for k in ('source', 'rule'))
+    if a['test'] == b['test']: return True
+    return all(a.get(k) == b[k] for k in ('source', 'rule'))
 
 def _opened(path):
     "The lines of a file of openings"

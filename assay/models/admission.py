@@ -34,7 +34,7 @@ def _frame_fault(name, df):
 def demand_frames(
     tables:dict, # Name to what should be a data frame
 ):
-    "Refuse what is no table, has no rows, or has column names that are repeated or no text"
+    "Refuse what is no table, has fewer than two rows, or has column names that are repeated or no text"
     faults = [fault for name, df in tables.items() if (fault := _frame_fault(name, df))]
     if faults: raise ValueError('; '.join(faults))
 

@@ -93,7 +93,8 @@ def measure_limits(
 )->dict: # latency_ms, bundle_mb, memory_mb, cost_per_1000, median_ms, batch_us_per_row
     """What the problem statement may set a limit to, measured, under the names of `problem.yaml`.
 
-    The latency is the 95th percentile of one row"""
+    The latency is the 95th percentile of requests of one row. Their median, of which the cost is computed,
+    and the time of a row in a batch stand beside it; no limit is set to these two"""
     speed = measure_latency(bundle, X)
     median = speed['median_ms']
     cost = median/1000*1000*price_per_core_hour/3600

@@ -18,7 +18,7 @@ import onnxruntime
 
 from ..core.artifacts import sha256, write_json
 from ..core.manifest import write_manifest
-from ..core.shapes import even_places
+from ..core.shapes import count_of, even_places
 from ..core.places import place
 from ..data.columns import Dictionary, check_fields
 from ..data.dictionary import MAX_TEXT, validate
@@ -346,7 +346,6 @@ def describe_refused(
     fields = {f.name: f for f in (*bundle.fields, *bundle.context)}
     def line(column, rule, at):
         what = broken_words(fields[column], rule)
-        count = f"{len(at)} {'row' if len(at) == 1 else 'rows'}"
         named = what if what == rule else f'{what} ({rule})'
-        return f"{column}: {named}, {count}, such as {names[at[0]]}"
+        return f"{column}: {named}, {count_of(len(at), 'row')}, such as {names[at[0]]}"
     return [line(c, r, g.position.tolist()) for (c,r),g in refused.groupby(['column', 'rule'])]

@@ -44,7 +44,7 @@ def function_faults()->list: # Sentences
     named = {n: file for file in ('params.yaml', 'problem.yaml') for n in function_names(read_yaml(file))}
     return [fault for n,file in sorted(named.items()) for fault in _fault(lambda: find_function(n, file))]
 
-def stage_faults()->list: # Sentences
+def stage_faults()->list: # Sentences; of a `dvc.yaml` that cannot be read, what is wrong with it
     "Notebooks and files of the process that `dvc.yaml` names and that are not there"
     try: stages = load_stages()
     except (ValueError, OSError) as e: return [str(e)]

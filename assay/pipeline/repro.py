@@ -13,7 +13,7 @@ from pathlib import Path
 from ..release.review import ended_waivers
 from ..core.artifacts import (
     check_file, hash_inputs, list_files, metrics_path, read_json, write_json, write_text)
-from ..core.keys import changed_keys, has_agreed
+from ..core.keys import changed_keys, has_agreed_hashes
 from ..core.places import place
 from ..core.saved import clean_saved
 from ..problem.moved import bar_state
@@ -408,7 +408,7 @@ def accept_layout()->bool: # True if `dvc.lock` was changed
     "Tell DVC of a file that is written otherwise and says what the stage `problem` read"
     lock = Path('dvc.lock')
     stage = 'problem'
-    if not lock.is_file() or not has_agreed(): return False
+    if not lock.is_file() or not has_agreed_hashes(): return False
     text = known = lock.read_text(encoding='utf-8')
     try:
         record = (read_yaml(lock).get('stages') or {}).get(stage, {})

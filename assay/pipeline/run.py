@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..core.artifacts import atomic_write, metrics_path, write_json, write_text
 from ..core.artifacts import read_json, read_metrics
-from ..core.keys import changed_keys, has_agreed, listed_keys, name_contents, only_listed, write_agreed
+from ..core.keys import (
+    changed_keys, has_agreed_hashes, listed_keys, name_contents, only_listed, write_agreed)
 from ..core.places import place
 from ..core.saved import clean_saved
 from ..core.notebooks import import_nbformat, import_papermill
@@ -82,7 +83,7 @@ def check_agreed(
     changed = changed_keys(_listed(stage))
     if not changed: return
     again = f"run `assay repro {stage.name}`, which runs stage 'problem' first"
-    if not has_agreed():
+    if not has_agreed_hashes():
         raise ValueError(f"{place('agreed')}, which stage 'problem' leaves, is damaged; {again}")
     said = f"{', '.join(changed)} changed after stage 'problem' ran"
     raise ValueError(f"{said}, so nobody could say what stage {stage.name!r} rests on; {again}")
@@ -216,6 +217,7 @@ def _clear_line():
     "What takes a line of progress away, on a terminal"
     return '\r\x1b[K' if sys.__stderr__.isatty() else ''
 
+# %% ../../nbs/pipeline/02_run.ipynb #21f2c9f9
 def opens_test_set(
     stage:Stage, # A stage
 )->bool: # True for the one that reads the test rows and writes their scores

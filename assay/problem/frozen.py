@@ -11,6 +11,7 @@ import dataclasses
 from ..core.artifacts import check, metric
 from ..core.places import place
 from ..core.rendering import show
+from ..core.shapes import count_of
 from .agreement import Problem, agreement_checks, agreement_verdict, gaps
 from .bound import REVIEW, about_now, bind_answers, words_again
 from .criteria import criteria, freeze_criteria
@@ -75,7 +76,7 @@ class Agreement:
         "The items that the agreement decides, whether the bar moved, and whether few questions are open"
         n = len(gaps(self.problem))
         bar = bar_check(self.moved, self.after, self.problem.provisional, self.n_new_tests)
-        why = f"{n} open {'question' if n == 1 else 'questions'}, {self.max_gaps} allowed"
+        why = f"{count_of(n, 'open question')}, {self.max_gaps} allowed"
         return [
             *agreement_checks(self.problem, self.asked_again),
             bar,

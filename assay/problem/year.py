@@ -13,11 +13,11 @@ def _stated(amount, end):
 
 # %% ../../nbs/problem/13_year.ipynb #d10729b2
 def net_of_year(
-    per_1000:float, # Saving of 1,000 decisions
+    per_1000:float, # Saving of 1,000 decisions; None where it is not known
     value:dict, # Of `problem.yaml`: rows_per_year, build_cost, run_cost_per_year, years
     best:bool=False, # At the most decisions and the least costs that are declared, or at the stated values?
-)->float: # None where the decisions of a year are not stated
-    "The saving of a year, less what building and running cost"
+)->float: # None where the saving is not known, or the decisions of a year are not stated
+    "The saving of a year, less what running costs, and less the cost of building spread over `years`"
     most, least = ('high', 'low') if best else ('value', 'value')
     rows = _stated(value.get('rows_per_year'), most)
     if per_1000 is None or not rows: return None

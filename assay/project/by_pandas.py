@@ -31,8 +31,9 @@ def _numbers_as_text(df):
     "A sentence for each way in which columns of text hold numbers"
     texts = {c: df[c].dropna().astype(str) for c in _texts(df)}
     found = settle_ways({c: f for c,known in texts.items() if (f := written_number(known))})
-    ways = sorted({(f.way, f.doubt) for f in found.values()})
-    return [_say_numbers([c for c,f in found.items() if (f.way, f.doubt) == way], *way) for way in ways]
+    ways = {c: (f.way, f.doubt) for c,f in found.items()}
+    def columns(way): return [c for c,its in ways.items() if its == way]
+    return [_say_numbers(columns(way), *way) for way in sorted(set(ways.values()))]
 
 # %% ../../nbs/project/24_by_pandas.ipynb #640abda6
 _MOST_DATED = 20_000 # Rows in which we look for how days are written
@@ -130,7 +131,8 @@ def _of_text(df, c, found):
 def _of_spellings(df):
     "Columns in which words differ in capitals and blanks only, in words"
     def said(c, several):
-        shown = ', '.join(f'{k!r} beside {v!r}' for k,v in list(several.items())[:2])
+        first = list(several.items())[:2]
+        shown = ', '.join(f'{k!r} beside {v!r}' for k,v in first)
         return (f'{count_of(len(several), "more spelling")} of the same words, such as {shown}: '
                 'a model takes them for different values; '
                 f'df[{c!r}] = df[{c!r}].str.split().str.join(" ").str.lower()')

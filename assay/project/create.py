@@ -195,11 +195,13 @@ def _text(path): return check_file(path).read_text(encoding='utf-8')
 
 def write_draft(
     d:Draft, # From `draft`
-    force:bool=False, # Replace files that hold changes
+    force:bool=False, # Replace files that hold changes, which are refused otherwise
 )->list: # Paths of the files written
-    """Write the three files, let the data stage depend on the table,
-    hide the table from git (said in `d.notes`), and begin a chapter about it in the ledger; all are checked
-    before the first is written"""
+    """Write `problem.yaml`, `dictionary.yaml` and `params.yaml`, and name the table in `dvc.yaml`.
+
+    The table is hidden from git, which `d.notes` tells, and a chapter about it begins in the ledger of
+    criteria. All is checked before the first file is written; what the files held is kept in
+    `.assay/before_init`"""
     check_kind(d, hasattr(d, 'problem'), 'd', 'a Draft, as `draft` gives it')
     make_problem(d.problem, 'the draft')
     read_ledger()
@@ -260,7 +262,8 @@ def show_decisions(
 )->None: # Nothing
     "Print what was decided, and why"
     for w in d.warnings: console.print(w, markup=False)
-    aside = [dict(what='set aside', decision=str(c), why=r) for c,r in list(d.aside.items())[:20]]
+    first = list(d.aside.items())[:20]
+    aside = [dict(what='set aside', decision=str(c), why=r) for c,r in first]
     console.print(_decision_table(d.decisions, show_header=True))
     console.print(_decision_table(aside, show_header=False))
     if len(d.aside) > 20: console.print(f'… and {len(d.aside)-20} more columns set aside', markup=False)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST_ROWS', 'MOST_CELLS', 'WIDE', 'FEWER', 'LABELS', 'Roles', 'draft_dictionary', 'suspected_codes', 'missing_codes',
-           'share_of_codes', 'without_ranges', 'most_rows', 'recode_pairs', 'Intake', 'draft_source', 'choose_trials',
-           'rows_of_rarest_label', 'choose_labels', 'Criterion', 'draft_problem']
+           'share_of_codes', 'without_ranges', 'with_shares', 'most_rows', 'recode_pairs', 'Intake', 'draft_source',
+           'choose_trials', 'rows_of_rarest_label', 'choose_labels', 'Criterion', 'draft_problem']
 
 # %% ../../nbs/project/02_files.ipynb #5847722b
 import dataclasses, os, re
@@ -128,6 +128,14 @@ def without_ranges(
     "A dictionary without ranges that would set many rows aside"
     def opened(f): return dataclasses.replace(f, low=None, high=None) if f.name in columns else f
     return dataclasses.replace(dictionary, fields=tuple(map(opened, dictionary.fields)))
+
+def with_shares(
+    dictionary:Dictionary, # As it is drafted
+    columns, # Columns of percent
+)->Dictionary: # The same; these columns reach from 0 to 100
+    "A dictionary in which shares in percent have their bounds"
+    def bounded(f): return dataclasses.replace(f, low=0., high=100.) if f.name in columns else f
+    return dataclasses.replace(dictionary, fields=tuple(map(bounded, dictionary.fields)))
 
 # %% ../../nbs/project/02_files.ipynb #15cdd7a5
 MOST_ROWS, MOST_CELLS = 1_000_000, 20_000_000 # Of a taller table of Parquet the pipeline reads a part

@@ -56,7 +56,8 @@ class Found:
 
 def _endless(s):
     "Which values of a column are infinite, or larger than the numbers that models read"
-    return s.abs() > LARGEST['number'] if pd.api.types.is_float_dtype(s) else pd.Series(False, s.index)
+    if not pd.api.types.is_float_dtype(s): return pd.Series(False, s.index)
+    return s.abs() > LARGEST['number']
 
 def _mostly_endless(s):
     "Why a column is left out, if more of its rows would be set aside than the data stage allows"
@@ -94,10 +95,9 @@ def check_features(features, df, reasons, left):
         raise ValueError(
             f"the table has no column besides {list(df)}; expected at least one to learn from"
         )
-    raise ValueError(
-        f"no column is left to learn from: {dict(list(why.items())[:10])}"
-        + (f' and {len(why) - 10} more' if len(why) > 10 else '')
-    )
+    first = dict(list(why.items())[:10])
+    more = f' and {len(why)-10} more' if len(why) > 10 else ''
+    raise ValueError(f'no column is left to learn from: {first}{more}')
 
 # %% ../../nbs/project/03_found.ipynb #586eada6
 # Rows of a class below which more are looked for, classes at most, and rows that stand for all
@@ -192,10 +192,8 @@ def _how_personal(rows):
     share = min(1, values.share.sum())
     n = int(values.n.iloc[0])
     look = 'looks' if round(share*n) == 1 else 'look'
-    return (
-        share >= MOST_PERSONAL,
-        f'{round(share * n):,} of {n:,} different values {look} like personal data ({kinds})',
-    )
+    seen = f'{round(share*n):,} of {n:,} different values {look} like personal data ({kinds})'
+    return share >= MOST_PERSONAL, seen
 
 def _personal_note(name, seen, why_not):
     "What people should know of a column that is not set aside for it"
@@ -268,10 +266,9 @@ def _columns(others, asked, names, count):
 def _renamed(asked, names):
     "The columns that a person named, under plain names"
     back = {original: new for new,original in names.items()}
+    alone = {k: back.get(getattr(asked, k)) for k in ('id', 'time', 'group')}
     sensitive = [back[s] for s in asked.sensitive]
-    return dataclasses.replace(
-        asked, target=back[asked.target], id=back.get(asked.id), time=back.get(asked.time),
-        sensitive=sensitive, group=back.get(asked.group))
+    return dataclasses.replace(asked, target=back[asked.target], sensitive=sensitive, **alone)
 
 def _plain_rows(path, found, asked):
     """The rows under plain names, how many at their end were added of rare classes, the classes' rows in all,

@@ -58,15 +58,9 @@ def _constant_reaches(y, task):
     share = y.value_counts(normalize=True)
     share = share[share > 0] # a category that no row has
     p = float(y.mean()) if task == 'binary' else None
-    reached = dict(
-        average_precision=p,
-        roc_auc=0.5,
-        brier=p and p * (1 - p),
-        log_loss=float(-(share*np.log(share)).sum()),
-        calibration_error=0.0,
-        balanced_accuracy=1 / len(share),
-        r2=0.0,
-    )
+    entropy = float(-(share*np.log(share)).sum())
+    of_two = dict(average_precision=p, roc_auc=.5, brier=p and p*(1-p))
+    reached = of_two | dict(log_loss=entropy, calibration_error=0., balanced_accuracy=1/len(share), r2=0.)
     return reached | _constant_numbers(y) if task == 'regression' else reached
 
 def _constant_numbers(y):
@@ -98,11 +92,8 @@ _DATES = ( # The year at the end, or at the start: 1.10.2 is the version of a pr
 
 def is_booleans(s:pd.Series)->bool:
     "Does a column hold true and false beside missing values?"
-    return (
-        s.dtype == object
-        and bool(s.notna().any())
-        and set(map(type, s.dropna().head(1000))) <= {bool, np.bool_}
-    )
+    if s.dtype != object or not s.notna().any(): return False
+    return set(map(type, s.dropna().head(1000))) <= {bool, np.bool_}
 
 def _is_row_name(name, s):
     "Does a column name its row: text that is nearly always different, or whole numbers that count"
@@ -180,7 +171,8 @@ def count_column(
     name:str, # Name of a column
 )->dict: # `rows`, `distinct`, `missing`
     "How many values a column of a table in memory holds"
-    return dict(rows=len(df), distinct=int(df[name].nunique()), missing=int(df[name].isna().sum()))
+    s = df[name]
+    return dict(rows=len(df), distinct=int(s.nunique()), missing=int(s.isna().sum()))
 
 def _check_id(id, n):
     "Refuse a chosen column that does not name each row; `n` are its counts"
@@ -248,9 +240,10 @@ def _check_moments(time, s):
     "Refuse a chosen column that does not hold moments"
     if is_moments(s) and _can_be_cut(s): return
     if is_moments(s):
+        odd = str(_out_of_reach(s).iloc[0])
         raise ValueError(
             f'--time is {time!r}, which holds moments before {YEARS[0]} or after {YEARS[1]}, such as '
-            f'{str(_out_of_reach(s).iloc[0])!r}, where no split can end; correct them at the source, '
+            f'{odd!r}, where no split can end; correct them at the source, '
             'or leave --time out to split at random')
     first = plain_value(s.dropna().iloc[0]) if s.notna().any() else None
     raise ValueError(

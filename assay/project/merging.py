@@ -175,7 +175,8 @@ def merge_lines(
     "Merge a text by its lines"
     ends = {k: t.endswith('\n') for k,t in dict(base=base, yours=yours, new=new).items()}
     # git compares whole lines, so the last one needs its end
-    base, yours, new = (t if not t or t.endswith('\n') else t+'\n' for t in (base, yours, new))
+    def ended(text): return text if not text or text.endswith('\n') else text+'\n'
+    base, yours, new = map(ended, (base, yours, new))
     lines = []
     conflicts = []
     for piece in _pieces(_git_merge(base, yours, new).removesuffix('\n')):
@@ -342,7 +343,7 @@ def merge_notebooks(
     new:str, # Its content in the new version
     favour:str='yours', # What stands in a place of conflict; one of `FAVOURS`
 )->Merged: # Content of a valid notebook, and the conflicts with cell and line
-    "Merge a notebook cell by cell; markers stand within the source of a cell"
+    "Merge a notebook cell by cell; where markers are favoured, they stand within the source of a cell"
     was, stands, comes = map(read_notebook, (base, yours, new))
     old = keyed_cells(was)
     mine = keyed_cells(stands, old)
@@ -393,6 +394,7 @@ def kind_fault(
     except (ValueError, SyntaxError, configparser.Error) as e: return ' '.join(str(e).split())
     return ''
 
+# %% ../../nbs/project/08_merging.ipynb #bed119de
 _GONE = object() # In place of a value that is not there
 
 def _items(values): return collections.Counter(json.dumps(v, sort_keys=True, default=str) for v in values)
@@ -423,6 +425,7 @@ def _misplaced(base, yours, new, merged, place=''):
     if not all(isinstance(v, str) for v in (base, yours, new, merged)): return place or 'it'
     return None if merge_lines(base, yours, new) == Merged(merged) else place or 'it'
 
+# %% ../../nbs/project/08_merging.ipynb #19806749
 _RULE = re.compile(r'([^\s:=#][^:=#]*):(?![:=])(.*)')
 
 def _make_rules(text):
@@ -444,6 +447,7 @@ def _twice(yours, new, merged):
     def has_more(k): return n(merged, k) > max(n(yours, k), n(new, k))
     return next((k for k in merged if k != '.PHONY' and has_more(k)), None)
 
+# %% ../../nbs/project/08_merging.ipynb #2f7f22d9
 _KEYED = ('.yaml', '.yml', '.json', '.toml', '.ini') # Endings of files whose content has places with names
 
 def _merge_fault(path, texts, merged):

@@ -155,6 +155,7 @@ _WRITTEN_AS = { # Path in the project to the name in the kit, for files with nam
     'deploy/jupyter_server_config.py': 'jupyter_server_config.txt',
     'matplotlibrc': 'matplotlibrc'}
 
+# %% ../../nbs/project/14_new.ipynb #62e01326
 @dataclasses.dataclass(frozen=True)
 class Project:
     "What the files of a project are made from, besides the draft of its answers"

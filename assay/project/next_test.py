@@ -9,6 +9,7 @@ __all__ = ['NextSplit', 'next_split', 'with_days', 'plan_next_split', 'move_spli
 import bisect, dataclasses, datetime
 from collections.abc import Iterable
 
+from ..core.shapes import count_of
 from ..core.yaml import read_yaml
 from ..problem.agreement import load_problem
 from ..problem.criteria import events_of, read_ledger
@@ -41,9 +42,10 @@ class NextSplit:
         "What changes, for a person"
         before = self.counts(self.was)
         after = self.counts(self.days)
-        res = [f'{name}: {old.isoformat()} → {new.isoformat()}'
-               for name,old,new in zip(_NAMES, self.was, self.days)]
-        res += [f'rows {part}: {new:,}, so far {old:,}' for part,old,new in zip(_PARTS, before, after)]
+        days = zip(_NAMES, _texts(self.was), _texts(self.days))
+        res = [f'{name}: {old} → {new}' for name,old,new in days]
+        rows = zip(_PARTS, before, after)
+        res += [f'rows {part}: {new:,}, so far {old:,}' for part,old,new in rows]
         if 2*after[2] < before[2]: res.append(_SHORT)
         return [*res, _TOLD]
 
@@ -171,5 +173,5 @@ def unlearned_since(
     more = _n(after, 'n_production')-_n(before, 'n_production')
     is_learned = _n(after, 'n_train') != _n(before, 'n_train')
     if not before or 'periods' not in after or is_learned or more <= 0: return ''
-    rows, are = ('row', 'it') if more == 1 else ('rows', 'them')
-    return f'{more:,} new {rows} came in behind the test, and no model learns from {are}; {_MOVE_ON}'
+    came = f"{count_of(more, 'new row', ',')} came in behind the test"
+    return f"{came}, and no model learns from {'it' if more == 1 else 'them'}; {_MOVE_ON}"

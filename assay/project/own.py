@@ -121,6 +121,7 @@ Nothing uses this function yet. To try it:
 A request to the service then carries the derived columns like any other feature, because the packaged
 model holds no code. `assay score FILE` derives those that a file lacks.'''
 
+# %% ../../nbs/project/07_own.ipynb #8e630206
 _WEEKDAY = '''#| export
 TIME = @COLUMN@ # A column of moments
 
@@ -174,12 +175,14 @@ _DERIVED = ( # Name of the new column, words, code, test, and the kind that the 
     _Example('size', 'the size of a number', _SIZE, _SIZE_TEST, 'number'),
     _Example('length', 'the length of a text', _LENGTH, _LENGTH_TEST, 'integer'))
 
+# %% ../../nbs/project/07_own.ipynb #cb0a3e72
 def _read_columns(fields):
     "For each example in order, the columns that it would read"
     known = [f for f in fields if f.known_at_decision and f.role not in ('id', 'target', 'group')]
     def names(kinds): return [f.name for f in known if f.kind in kinds]
     numbers = [f.name for f in known if f.kind in ('number', 'integer') and f.role == 'feature']
-    return names(('time',))[:1], numbers[:2] if numbers[1:] else [], numbers[:1], names(TEXT)[:1]
+    two = numbers[:2] if len(numbers) > 1 else []
+    return names(('time',))[:1], two, numbers[:1], names(TEXT)[:1]
 
 def _free(name, fields):
     "A name that no column has"

@@ -33,10 +33,10 @@ from .inspect_table import (
     A_MOMENT, choose_metric, not_known_note, watched_groups)
 from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
-from assay.project.files import (
+from .files import (
     FEWER, LABELS, Criterion, Intake, Roles, choose_labels, choose_trials, draft_dictionary, draft_problem,
     draft_source, missing_codes, rows_of_rarest_label, most_rows, share_of_codes, suspected_codes,
-    without_ranges)
+    with_shares, without_ranges)
 from .found import MOST_ASIDE, Found, check_features, look
 from .split import (
     choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features, utc_moments)
@@ -80,7 +80,8 @@ def _best_column(f, read, agreed, dictionary, data):
     doubtful = asked_columns(scan, f.features)
     unread = _codes(f) # a rule would take 999 for an amount
     rest = skills.drop([c for c in skills.index if c in suspects or c in doubtful])
-    rest = rest.drop([c for c in rest.index if c in unread]) if set(rest.index)-set(unread) else rest
+    readable = [c for c in rest.index if c not in unread]
+    if readable: rest = rest[readable]
     rest = rest.sort_values(ascending=False, kind='stable')
     best = (rest.index[0], float(rest.iloc[0])) if len(rest) else (None, 0.)
     return *best, suspects, doubtful, scan
@@ -110,11 +111,13 @@ def _hours_since(f, column):
 
 def _with_late_moments(f):
     "What was found, where a moment that tells the outcome is set aside for that"
-    moments = [c for c,why in f.reasons.items() if why == A_MOMENT and c != f.time] if f.time else []
+    if not f.time: return f
+    moments = [c for c,why in f.reasons.items() if why == A_MOMENT and c != f.time]
     if not moments: return f
     hours = pd.DataFrame({c: _hours_since(f, c) for c in moments})
     skills = column_skills(hours, f.df[f.target], moments, f.task)
-    told = {c: _LATE.format(time=f.names[f.time], skill=skills[c]) for c in moments if skills[c] > LEAK}
+    time = f.names[f.time]
+    told = {c: _LATE.format(time=time, skill=skills[c]) for c in moments if skills[c] > LEAK}
     return dataclasses.replace(f, reasons=f.reasons | told)
 
 _NOT_DERIVED = 'when is it known? If only after the outcome, derive nothing from it'
@@ -286,7 +289,8 @@ _WORDS = r'\S+(?:\s+\S+){3,}' # Four words or more
 def _text_note(f):
     "Features of sentences, which are read as categories"
     def holds_text(s): return pd.api.types.is_string_dtype(s) and s.dropna().str.fullmatch(_WORDS).mean() > .5
-    found = {f.names[c]: int(f.df[c].nunique()) for c in f.features if holds_text(f.df[c])}
+    texts = [c for c in f.features if holds_text(f.df[c])]
+    found = {f.names[c]: int(f.df[c].nunique()) for c in texts}
     if not found: return ''
     shown = ', '.join(f'{c!r} ({n:,} different)' for c,n in found.items())
     return (f'{shown}: each whole text is read as one category, and no model reads its words; derive what '
@@ -300,11 +304,12 @@ def _endless_note(f):
 # %% ../../nbs/project/05_proposal.ipynb #6840fd66
 def _lone_notes(f):
     "Numbers far from all others, whose rows the proposed ranges set aside"
-    numbers = [c for c in (f.target, *f.features) if holds_numbers(f.df[c])] if f.complete is None else []
+    if f.complete is not None: return []
+    numbers = [c for c in (f.target, *f.features) if holds_numbers(f.df[c])]
     lone = {c: values for c in numbers if (values := lone_values(f.df[c].astype(float)))}
     advice = 'the range in dictionary.yaml leaves such rows out; where they are right, widen it'
-    return [f'{f.names[c]!r} holds {values} far from all its other numbers: {advice}'
-            for c,values in list(lone.items())[:5]]
+    first = list(lone.items())[:5]
+    return [f'{f.names[c]!r} holds {values} far from all its other numbers: {advice}' for c,values in first]
 
 def _codes(f):
     "Column to a number that may mean missing; not looked for in a part of the rows"
@@ -412,8 +417,8 @@ def _classes(path, read, agreed, dictionary, source):
 
 def _manifest(read):
     "The manifest of a snapshot that is not made yet"
-    facts = {k: read['facts'][k] | dict(n_rows=len(t), rows=len(t)) for k,t in read['tables'].items()}
-    return dict(tables={k: f | dict(sha256='-', source='-') for k,f in facts.items()})
+    def entry(k, t): return read['facts'][k] | dict(n_rows=len(t), rows=len(t), sha256='-', source='-')
+    return dict(tables={k: entry(k, t) for k,t in read['tables'].items()})
 
 def foresee(
     path, # Table
@@ -444,11 +449,6 @@ def _shares(f, found):
     percent = [c for c in f.df if str(ways.get(f.names.get(c, c), '')).endswith('%')]
     return [c for c in percent if f.df[c].dropna().between(0, 100).all()]
 
-def _with_shares(dictionary, columns):
-    "A dictionary in which these columns reach from 0 to 100"
-    def bounded(f): return dataclasses.replace(f, low=0., high=100.) if f.name in columns else f
-    return dataclasses.replace(dictionary, fields=tuple(map(bounded, dictionary.fields)))
-
 def _described(plan, table, found):
     "The dictionary; where no column names a row, its number does"
     f = plan.f
@@ -457,7 +457,7 @@ def _described(plan, table, found):
     df = missing_codes(f.df, codes)
     drafted = draft_dictionary(df, roles, f.reasons, f.names, table, f.complete)
     if share_of_codes(f.df, codes) > MOST_ASIDE: drafted = without_ranges(drafted, codes)
-    drafted = _with_shares(drafted, _shares(f, found))
+    drafted = with_shares(drafted, _shares(f, found))
     if f.id: return drafted
     number = Field(plan.id, 'text', 'id', meaning='Number of the row in the table', source=table)
     return Dictionary((number, *drafted.fields))
@@ -471,6 +471,7 @@ def _stated(plan, table, rule=None):
     criterion = Criterion(plan.metric, plan.minimum, rule)
     return draft_problem(roles, f.task, criterion, table, plan.groups, question)
 
+# %% ../../nbs/project/05_proposal.ipynb #1c5b8547
 def _source(path, root, found, f):
     "How the data stage reads the table"
     key = f.names.get(f.group or f.id)
@@ -483,7 +484,8 @@ def _data_section(plan, source):
 
 def _aside(f):
     "Original name of a column to why it is no feature"
-    return {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
+    reasons = {c: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)}
+    return {f.names[c]: r for c,r in reasons.items()} | f.left
 
 def _fewest(plan, read):
     "Rows of the rarer label in the smallest split; as many as are asked for where the rows were not parted"
@@ -499,6 +501,7 @@ def _decided(plan, best, skill, suspects, fewest):
         decisions=decisions, aside=aside, params=choose_trials(len(plan.f.features)) | choose_labels(fewest)
     )
 
+# %% ../../nbs/project/05_proposal.ipynb #81214c7e
 @dataclasses.dataclass(frozen=True)
 class Options:
     "What people may say to the draft; what they leave out is found in the table"
@@ -520,6 +523,7 @@ class Options:
         exclude = tuple(spelt_in(columns, c) for c in self.exclude)
         return Roles(target, id, time, sensitive, group, exclude, self.positive)
 
+# %% ../../nbs/project/05_proposal.ipynb #3e7541fc
 def propose(
     # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
     path:str|Path,

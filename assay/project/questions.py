@@ -167,8 +167,8 @@ def _about_data(problem, root):
 def asked_again(
     problem:Problem, # From `load_problem`
     root='.', # Folder of the project
-)->dict: # Item to a sentence with the old answer
-    "Answers that speak of something that has changed since they were first seen"
+)->dict: # Item to a sentence with the old answer; empty where there is no dictionary
+    "Answers that speak of something that has changed since, and those that the assessment asks for again"
     path = Path(root, place('columns'))
     answers = problem.responsible | problem.answers
     if not path.is_file(): return {}

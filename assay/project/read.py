@@ -37,9 +37,9 @@ def _mixed_notes(df, taken):
         other = texts[pd.to_numeric(texts, errors='coerce').isna()]
         if not len(other) or len(other) > .5*len(texts): continue
         words = [w for w in other.value_counts().index[:3] if not find_personal(w) and len(w) <= 24]
-        said.append(f"{c!r} holds numbers, and in {len(other):,} of {len(texts):,} rows other texts"
-                    f"{', such as '+', '.join(map(repr, words)) if words else ''}: it stays text; "
-                    'where it is an amount, convert them at the source')
+        such = f", such as {', '.join(map(repr, words))}" if words else ''
+        said.append(f'{c!r} holds numbers, and in {len(other):,} of {len(texts):,} rows other texts{such}: '
+                    'it stays text; where it is an amount, convert them at the source')
     return said
 
 # %% ../../nbs/project/00_read.ipynb #792cc021
@@ -89,7 +89,8 @@ def _keys_with_gaps(df):
 # %% ../../nbs/project/00_read.ipynb #41855aea
 def _not_moments(c, f, n):
     "A sentence about a column of moments of which too many cannot be read"
-    lost = f"{sum(f.words.values()):,} of {n:,} rows are not: {list(f.words)[:5]}"
+    n_lost = sum(f.words.values())
+    lost = f'{n_lost:,} of {n:,} rows are not: {list(f.words)[:5]}'
     return (f'{c!r} looks like moments written {f.way!r}, and {lost}; it is not used as time: '
             'correct them at the source')
 
@@ -110,7 +111,8 @@ def _usable(found, n):
 def _own_formats(df, time, sure, numbers):
     "Columns that have to be read in a way of their own, and not only without the words that mean missing"
     found = find_formats(df, spelt_in(df, time), numbers)
-    return {c: f for c,f in found.items() if c not in sure or set(f.words) != set(sure[c])}
+    def is_sure(c, f): return c in sure and set(f.words) == set(sure[c])
+    return {c: f for c,f in found.items() if not is_sure(c, f)}
 
 # %% ../../nbs/project/00_read.ipynb #60db2b2a
 @dataclasses.dataclass(frozen=True)
@@ -259,7 +261,8 @@ def _read_csv(path, time, said):
         notes.append(note)
     def as_texts(columns): return load_source(_spec(path, reading) | dict(text=columns))[0]
     notes = [*notes, *facts['notes'], *code_notes(df, _CODE_WAY, as_texts)]
-    return df, facts | dict(notes=notes, keys={k: v for k,v in reading.keys().items() if k != 'encoding'})
+    keys = {k: v for k,v in reading.keys().items() if k != 'encoding'}
+    return df, facts | dict(notes=notes, keys=keys)
 
 # %% ../../nbs/project/00_read.ipynb #3e77248c
 def is_url(

@@ -185,7 +185,8 @@ def check_clean(
 )->None:
     "Refuse a project with changes that git has not committed"
     if not (found := uncommitted_changes(root)): return
-    shown = ', '.join(found[:5]) + (f' and {len(found)-5} more' if len(found) > 5 else '')
+    more = f' and {len(found)-5} more' if len(found) > 5 else ''
+    shown = ', '.join(found[:5])+more
     raise ValueError(
         f'{shown}: not committed; expected a clean tree, so that the upgrade is one change that you can '
         'review and undo: `git commit -a`, or `git stash`, and upgrade again; '

@@ -190,9 +190,10 @@ def read_base(
     content = read_content(base)
     known = {record.files[path]} | ({content_hash(path, new)} if new is not None else set())
     if content is not None and content_hash(path, content) not in known:
+        restore = _restore(base.relative_to(root).as_posix())
         raise ValueError(
             f'{base} is not what assay wrote; expected the hash {record.files[path][:16]}…: '
-            f'{_restore(base.relative_to(root).as_posix())}; where it was committed like this, find '
+            f'{restore}; where it was committed like this, find '
             f'the last whole commit with `git log -- {FOLDER}`, and restore all of the record with '
             f'`git checkout COMMIT -- {FOLDER}`'
         )

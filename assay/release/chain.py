@@ -326,8 +326,8 @@ def _until(line):
 
 def _unsigned_words():
     "One sentence per decision that a merge set aside, and that nobody has signed again"
-    return [f"{e['by']} signed {e['decision']!r} on another branch; a merge set it aside, unsigned since"
-            for e in unsigned_again()]
+    aside = {r['hash'] for r in unsigned_again()}
+    return [f"{r['lost']}, unsigned since" for r in lacking() if r['hash'] in aside]
 
 # %% ../../nbs/release/02_chain.ipynb #174be17c
 def cut_decisions()->list: # One sentence per commit and chain; empty where both only grew

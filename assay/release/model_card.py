@@ -91,9 +91,8 @@ def _use(problem):
     "The question, and who decides what and when by it"
     keys = ('who', 'when', 'action')
     asked = {k: problem.decision.get(k) or '' for k in keys}
-    return (
-        dict(question=problem.question) | asked | {k: v for k, v in problem.decision.items() if k not in keys}
-    )
+    more = {k: v for k,v in problem.decision.items() if k not in keys}
+    return dict(question=problem.question) | asked | more
 
 _BREAKS_A_RULE = 'gets no score: the service refuses the whole request, and names the column and the rule'
 _INPUTS = { # Metric of the evaluation to what it says of the inputs

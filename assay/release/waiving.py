@@ -91,10 +91,12 @@ def withdraw(
     item:str, # Item of which a waiver stands
     reason:str, # Why it is taken back
     key, # File of a private key
-    role:str=None, # Role that the key must have; any by default
+    role:str=None, # Role that the key must have; by default either of the two that may
     time:str=None, # When, as the signer declares it; now by default
 )->dict: # The withdrawal, with the hash of its line
-    "Withdraw a waiver, whoever signed it; raises `ValueError` if there is none"
+    """Withdraw a waiver, whoever signed it; raises `ValueError` if there is none.
+
+    Only the owner of the item and the product owner may: `PermissionError` for any other key"""
     found = find_item(item)
     signer = load_private_key(key)[1]
     id = found['id']

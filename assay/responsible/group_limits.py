@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from ..core.shapes import shape_faults
+from ..core.shapes import count_of, shape_faults
 from ..core.artifacts import check, metric
 from ..problem.plausible import GROUP_LIMITS, Limits
 from ..core.figures import literal_text
@@ -162,12 +162,12 @@ def _what_was_measured(judged, columns, table):
 def _count_said(judged):
     "How many of the agreed limits hold, are broken, or cannot be told, and what the last leads to"
     n_held, n_broken, n_open = (int((judged.status == s).sum()) for s in (HOLDS, BROKEN, OPEN))
-    limits = 'limit' if len(judged) == 1 else 'limits'
-    held = f"{n_held} {'holds' if n_held == 1 else 'hold'}"
-    broken = f"{n_broken} {'is' if n_broken == 1 else 'are'} broken"
-    if not n_open: return f'Of {len(judged)} {limits} between groups {held} and {broken}'
-    return (f'Of {len(judged)} {limits} between groups {held}, {broken}, and of {n_open} these rows cannot '
-            'tell, which is no pass and leaves this unanswered')
+    limits = count_of(len(judged), 'limit')
+    held = count_of(n_held, 'holds', many='hold')
+    broken = count_of(n_broken, 'is broken', many='are broken')
+    if not n_open: return f'Of {limits} between groups {held} and {broken}'
+    return (f'Of {limits} between groups {held}, {broken}, and of {n_open} these rows cannot tell, '
+            'which is no pass and leaves this unanswered')
 
 def _state(judged, failing):
     "Fail where something is broken or missing; unanswered where these rows cannot tell; else pass"

@@ -116,8 +116,8 @@ def _metric_words(
     problem:Problem, # The agreement
 )->list: # Sentences; of a metric that the glossary does not know, only what the brackets mean
     "What the agreed metric means, and the two numbers in brackets"
-    known = [e for e in metric_entries() if e.name == problem.metric]
-    told = [f"{e.called[0].upper()}{e.called[1:]}: {e.meaning.rstrip('.')}." for e in known]
+    def said(e): return f"{e.called[0].upper()}{e.called[1:]}: {e.meaning.rstrip('.')}."
+    told = [said(e) for e in metric_entries() if e.name == problem.metric]
     at = Basis('said-words', links=(('glossary', f'glossary.html#{problem.metric}'),))
     return [*(Claim(text, at) for text in told),
             'In brackets stands the interval of 95 %: of 100 such ranges, about 95 hold the true value.',

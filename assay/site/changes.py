@@ -46,7 +46,8 @@ def _parts_beside(text, other):
 
 def _from_first_difference(was, now):
     "Two texts from a little before the first sign that differs"
-    same = next((k for k,(a, b) in enumerate(zip(was, now)) if a != b), min(len(was), len(now)))
+    unlike = (k for k,(a, b) in enumerate(zip(was, now)) if a != b)
+    same = next(unlike, min(len(was), len(now)))
     if same < _SHOWN//2: return was, now
     start = was.rfind(' ', 0, same-_SHOWN//4)+1
     return was[start:], now[start:]
@@ -60,7 +61,8 @@ def _step(was, now):
 def _differ(was, now):
     "Names whose values differ, each with both; of a name that one side lacks the value is None"
     names = sorted(was.keys() | now.keys(), key=str)
-    return {n: (was.get(n), now.get(n)) for n in names if was.get(n) != now.get(n)}
+    both = {n: (was.get(n), now.get(n)) for n in names}
+    return {n: (a, b) for n,(a, b) in both.items() if a != b}
 
 # %% ../../nbs/site/09_changes.ipynb #f20fe38a
 KINDS = dict( # Kind of a change to its heading, in the order in which a reader asks
@@ -91,7 +93,8 @@ def _place(stage):
 # %% ../../nbs/site/09_changes.ipynb #662e4b45
 def _digits(v, n):
     "A number with `n` digits that mean something"
-    return f'{v:,.0f}' if float(v).is_integer() or abs(v) >= 1000 and n <= 3 else f'{v:.{n}g}'
+    is_whole = float(v).is_integer() or abs(v) >= 1000 and n <= 3
+    return f'{v:,.0f}' if is_whole else f'{v:.{n}g}'
 
 def _said(m, n):
     "A metric with its interval"

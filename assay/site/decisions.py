@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.artifacts import check_file, sha256, write_text
 from ..core.places import place
 from ..core.rendering import named_item, render, render_rows
+from ..core.shapes import count_of
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem
 from ..problem.criteria import read_ledger, table_of
@@ -209,7 +210,7 @@ def _waived_words(record):
     "How many waivers were signed; the page of decisions knows no day, so it does not say which count"
     n = sum(d.what.startswith('let ') for d in record.rows)
     if not n: return 'No waiver was signed.'
-    return f"{_count_of(n, 'waiver was', 'waivers were')} signed; of several of one item the last counts."
+    return f"{count_of(n, 'waiver was', many='waivers were')} signed; of several of one item the last counts."
 
 def _waived_today(record):
     "The same, and which of them count today"
@@ -218,7 +219,7 @@ def _waived_today(record):
     held = _held_now()
     if not held: return f'{said} None counts now.'
     named = ', '.join(f"{named_item(w['item'])} until {_day(w['until'])}" for w in held)
-    those = _count_of(len(held), 'counts', 'count')
+    those = count_of(len(held), 'counts', many='count')
     return f'{said} For what is packaged and found now, {those}: {named}.'
 
 def _held_now():
@@ -227,8 +228,6 @@ def _held_now():
     except (ValueError, OSError): return []
 
 # %% ../../nbs/site/11_decisions.ipynb #66b5d1fc
-def _count_of(n, one, more): return f'{n} {one if n == 1 else more}'
-
 def _moved_words(record, after):
     "Whether the criterion was first agreed after results, whether it was moved after results, and who knows"
     late = {d.what: d for d in record.rows if d.what.startswith('moved the criterion after')}
@@ -254,7 +253,7 @@ def _opened_times(record):
     opened = [d.what for d in record.rows if d.what.startswith('opened ')]
     if not opened: return 'The test rows were not read.'
     times = 'once' if len(opened) == 1 else f'{len(opened)} times'
-    return f"The test rows were read {times}, to judge {_count_of(len(set(opened)), 'model', 'models')}."
+    return f"The test rows were read {times}, to judge {count_of(len(set(opened)), 'model')}."
 
 def _packaged():
     "How a signature names the bundle that lies there now; empty where none does"
@@ -265,8 +264,10 @@ def _last_word(signed, packaged):
     "What was decided about a model last, and whether it is the one that is packaged now"
     models = [d for d in signed if ' the bundle ' in d.what]
     if not models: return 'Nobody has approved or rejected a model.'
-    why = models[-1].why.strip().rstrip('.')
-    last = f"{models[-1].who}, {models[-1].what} on {models[-1].day}{why and f', saying: “{why}”'}."
+    newest = models[-1]
+    why = newest.why.strip().rstrip('.')
+    saying = f', saying: “{why}”' if why else ''
+    last = f'{newest.who}, {newest.what} on {newest.day}{saying}.'
     if not packaged or any(packaged in d.what for d in models): return last
     return f'{last} {_same_model(packaged)}'
 

@@ -8,6 +8,7 @@ __all__ = ['compare_releases', 'difference_answer', 'difference_in_words', 'diff
 # %% ../../nbs/site/10_difference.ipynb #77ecc5c9
 import dataclasses, json
 
+from ..core.shapes import count_of
 from ..problem.criteria import CRITERIA, DECIDING, TESTED_BY
 from .answer import Answer
 from .changes import KINDS, Change, _differ, _metric_changes, _place, _step, plain, two_metrics
@@ -166,8 +167,8 @@ def _data_says(path, was, now):
 
 def _data_changes(was, now):
     "Files of data with other bytes"
-    return [Change('data', path, '', _data_says(path, *pair), 'open', *pair)
-            for path,pair in _differ(_data(was), _data(now)).items()]
+    unlike = _differ(_data(was), _data(now))
+    return [Change('data', path, '', _data_says(path, *pair), 'open', *pair) for path,pair in unlike.items()]
 
 # %% ../../nbs/site/10_difference.ipynb #afcad2d4
 def _column_changes(was, now):
@@ -239,8 +240,6 @@ def compare_releases(
     return sorted(found + ledgers + _page_changes(was, now), key=lambda c: kinds.index(c.kind))
 
 # %% ../../nbs/site/10_difference.ipynb #947cee4f
-def _one(n, what): return f'{n} {what}' if n == 1 else f'{n} {what}s'
-
 def _headline(changes):
     "The score on the test rows, in words"
     found = (c for c in changes if c.kind == 'metric' and (c.where, c.name) == ('evaluation', 'test'))
@@ -257,7 +256,7 @@ def _bar_words(changes):
     "Whether the criterion is the same"
     found = [c for c in changes if c.kind == 'criterion']
     if not found: return ['The criterion is the same in both.']
-    more = f' (and {_one(len(found)-3, "other change")} of it)' if len(found) > 3 else ''
+    more = f' (and {count_of(len(found)-3, "other change")} of it)' if len(found) > 3 else ''
     said = '; '.join(c.says for c in found[:3])
     return [f'{said[0].upper()}{said[1:]}{more}.']
 

@@ -48,7 +48,8 @@ def _item(change):
 def _part(kind, changes, agreed):
     "One kind of changes, as a list or as a table"
     shown = changes[:MOST_LINES]
-    res = dict(kind=kind, title=KINDS[kind], n=len(changes), more=len(changes)-len(shown), table='', lines=[])
+    n = len(changes)
+    res = dict(kind=kind, title=KINDS[kind], n=n, more=n-len(shown), table='', lines=[])
     if kind == 'metric': return res | dict(table=_table(shown, agreed))
     return res | dict(lines=list(map(_item, shown)))
 

@@ -162,8 +162,9 @@ def _waiver_words(e, held, stray, day):
     "A line of the chain of waivers as a sentence"
     signed = f"{_signer(e)}, on {say_day(e['time'][:10])}"
     if e['decision'] != 'waive': return f"{e['item']}: taken back by {signed}: {e['reason']}."
-    return (f"{e['item']} may stay open until {say_day(e['until'])}, signed by {signed}: {e['reason']}. "
-            f"It excuses: {e.get('excuses') or 'nothing that it names'}. {_waiver_fate(e, held, stray, day)}")
+    may = f"{e['item']} may stay open until {say_day(e['until'])}, signed by {signed}: {e['reason']}."
+    excuses = e.get('excuses') or 'nothing that it names'
+    return f'{may} It excuses: {excuses}. {_waiver_fate(e, held, stray, day)}'
 
 def waivers_in_words(
     lines:list, # Chain of waivers, from `assay.release.chain.read_chain`

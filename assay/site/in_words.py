@@ -55,8 +55,8 @@ def bound_word(
     metric:str, # Its name
 )->str: # `least` where more is better, `most` where less is
     "On which side of the agreed minimum a score is good"
-    from assay.stats.metrics import METRICS
-    return 'most' if METRICS.get(metric, {}).get('better') == 'lower' else 'least'
+    from assay.stats.metrics import is_loss
+    return 'most' if is_loss(metric) else 'least'
 
 def agreed_words(
     problem, # `Problem`
@@ -87,7 +87,7 @@ def _coin_words(problem):
 def decision_words(
     problem, # `Problem`
 )->str: # One sentence; empty where nobody has said who decides what, and when
-    "For whom the prediction is, when, and what they do with it"
+    "Who decides, when, and what they do"
     parts = [str(problem.decision.get(k) or '').strip() for k in ('who', 'when', 'action')]
     if any(part in ('', 'unanswered') for part in parts): return ''
     who, when, action = parts
@@ -143,13 +143,12 @@ def _bound_named(bar, m):
 def _missed_by_interval(metrics, bars):
     "That the worse end of an interval misses a bar which the estimate reaches; empty where none does"
     def point(m): return dict.fromkeys(('low', 'high'), m.get('value')) | dict(better=m.get('better'))
-    found = [(_bound_named(bar, metrics.get(name, {})), metrics.get(name, {}), bound)
-             for bar,(name, bound) in bars.items()]
+    def is_split(m, bound): return _falls_short(m, bound) and not _falls_short(point(m), bound)
     def words(bar, m, bound):
         end, line = say_beside(_worse_end(m), bound)
-        return f'the {bar} of {line}, the worse end of its interval ({end}) does not'
-    missed = [words(bar, m, bound) for bar,m,bound in found
-              if _falls_short(m, bound) and not _falls_short(point(m), bound)]
+        return f'the {_bound_named(bar, m)} of {line}, the worse end of its interval ({end}) does not'
+    found = [(bar, metrics.get(name, {}), bound) for bar,(name, bound) in bars.items()]
+    missed = [words(bar, m, bound) for bar,m,bound in found if is_split(m, bound)]
     if not missed: return ''
     return (f"The estimate reaches {'; it reaches '.join(missed)}. "
             'By problem.yaml (judged_by) the worse end decides.')
@@ -159,8 +158,8 @@ def _by_interval(metrics, problem):
     bars = dict(minimum=('test', problem.minimum), margin=('gain_over_rule', problem.margin))
     if problem.judged_by != 'estimate': return _missed_by_interval(metrics, bars)
     if _falls_short(metrics.get('gain_over_rule', {}), 0): return _CHANCE_DECIDES
-    missed = [_bound_named(bar, metrics.get(name, {})) for bar,(name, bound) in bars.items()
-              if _falls_short(metrics.get(name, {}), bound)]
+    found = [(bar, metrics.get(name, {}), bound) for bar,(name, bound) in bars.items()]
+    missed = [_bound_named(bar, m) for bar,m,bound in found if _falls_short(m, bound)]
     if not missed: return ''
     word = _agreed_word(problem)
     return (f"The estimate decides, as problem.yaml says; by the worse end of its interval the model "

@@ -129,7 +129,8 @@ def _of_stage(report, numbers):
     listed = [c for c in checks if isinstance(c, dict)] if isinstance(checks, list) else []
     measured = {k: m for k,m in pairs(report.get('metrics')) if isinstance(m, dict) and 'value' in m}
     chosen = {k: dict(value=v) for k,v in numbers.items() if k not in measured}
-    status = {str(c.get('id')): dict(status=str(c.get('status')), why=str(c.get('why'))) for c in listed}
+    def as_text(check): return {k: str(check.get(k)) for k in ('status', 'why')}
+    status = {str(c.get('id')): as_text(c) for c in listed}
     inputs = {k: str(v) for k,v in pairs(report.get('inputs'))}
     return dict(verdict=report.get('verdict'), metrics=measured | chosen, checks=status, inputs=inputs)
 

@@ -38,5 +38,6 @@ def page_keys(
     reader = _Texts()
     reader.feed(page)
     heads = [h for h in map(str.strip, reader.heads) if _KEY.fullmatch(h) and h not in columns]
-    printed = [t[max(m.start()-30, 0):m.end()+30] for t in reader.texts if (m := _PYTHON.search(t))]
+    hits = [(t, m) for t in reader.texts if (m := _PYTHON.search(t))]
+    printed = [t[max(m.start()-30, 0):m.end()+30] for t,m in hits]
     return list(dict.fromkeys(heads + printed))

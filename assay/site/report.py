@@ -234,9 +234,9 @@ def _top(nb, metrics, frame, notes, answer):
     "What stands above all else: title, question, notes, and the answer"
     title, question = title_of(nb)
     head = render('head.html.j2', dict(title=title, question=question))
-    told = dict(answer=answer, said=_told(answer.sentences, nb, frame),
-                links=_LINKS if metrics['inputs'] else [],
-                has_intervals=has_interval(answer.sentences))
+    links = _LINKS if metrics['inputs'] else []
+    told = dict(answer=answer, said=_told(answer.sentences, nb, frame), links=links)
+    told |= dict(has_intervals=has_interval(answer.sentences))
     return head + notes + render('answer.html.j2', told)
 
 def _below(nb, frame, answer):
@@ -255,8 +255,10 @@ def _state_bars(metrics):
     counts = [(state, m['value'], m['n']) for state,m in found if m.get('value') and m.get('n')]
     if not counts: return ''
     most = max(v for _,v,_ in counts)
-    rows = [dict(text=state.replace('_', ' '), tone=tone(state), width=round(100*v/most, 2),
-                 said=f'{v:,.0f} of {n:,} items') for state,v,n in counts]
+    def bar(state, v, n):
+        said = f'{v:,.0f} of {n:,} items'
+        return dict(text=state.replace('_', ' '), tone=tone(state), width=round(100*v/most, 2), said=said)
+    rows = [bar(*count) for count in counts]
     return render('counts.html.j2', dict(title='The items of the checklist, by their state', rows=rows))
 
 STATES = ('pass', 'waived', 'fail', 'unanswered', 'stale', 'not_applicable') # As a page of items counts them

@@ -48,8 +48,8 @@ def places_of(
     top = dict(href=href, text=name, beside=question, words='')
     words = {at: ' '.join(sorted(found)) for at,found in words_below(page).items()}
     found = headings(page, ('h2', 'h3'))
-    return [top, *(dict(href=f'{href}#{at}', text=text, beside=name, words=words.get(at, ''))
-                   for at,text in found if text)]
+    def place(at, text): return dict(href=f'{href}#{at}', text=text, beside=name, words=words.get(at, ''))
+    return [top, *(place(at, text) for at,text in found if text)]
 
 # %% ../../nbs/site/04_search.ipynb #c8d64aaa
 _QUESTION = re.compile(r'<blockquote>\s*<p>(.*?)</p>', re.S)

@@ -65,6 +65,6 @@ def told_otherwise(
         shown = told.get(b['stage'], ('nothing', 'nothing'))
         if shown[0] in ('stopped', 'waits'): continue # the page says why a stage stopped
         if _is_told(shown, wanted, b['metrics'], b): continue
-        res.append(f"{path} says {shown[0]!r} and {shown[1]!r} of stage {b['stage']!r}, "
-                   f"and {metrics_path(b['stage'])} has {wanted[0]!r} and {wanted[1]!r}")
+        here, there = (f'{verdict!r} and {number!r}' for verdict,number in (shown, wanted))
+        res.append(f"{path} says {here} of stage {b['stage']!r}, and {metrics_path(b['stage'])} has {there}")
     return res

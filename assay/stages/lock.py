@@ -65,6 +65,7 @@ def verify_outputs(
             if what := _differs(o): res.append(dict(path=o['path'], stage=stage, what=what))
     return res
 
+# %% ../../nbs/stages/01_lock.ipynb #dc3b660b
 def cache_folder()->Path: # Such as `.dvc/cache`, or a folder that several clones share
     "DVC's cache, where its settings put it: `dvc cache dir` may have moved it"
     usual = Path('.dvc/cache')

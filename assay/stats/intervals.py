@@ -56,7 +56,8 @@ def weights_of(
     res = _as_weights(rows[column])
     bad = np.flatnonzero(~(np.isfinite(res) & (res >= 0)))
     if not len(bad): return _some_count(res, column)
-    first = f'the first {rows[column].astype(object).tolist()[bad[0]]!r:.60} in row {bad[0]+1}'
+    odd = rows[column].astype(object).tolist()[bad[0]]
+    first = f'the first {odd!r:.60} in row {bad[0]+1}'
     raise ValueError(f'in {len(bad)} of {len(res)} rows {column!r} is no weight, {first}; expected finite '
                      'numbers, 0 or more: correct them at the source, or leave the rows out')
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'sort_scores', 'log_losses', 'weighted_quantiles', 'score_bins', 'metrics_for', 'metrics_to_show',
-           'metric_table', 'weighted_mean', 'Kernel', 'weighted_metric', 'metric_sign', 'bound_name', 'asked_words',
-           'score']
+           'metric_table', 'weighted_mean', 'Kernel', 'weighted_metric', 'metric_sign', 'is_loss', 'bound_name',
+           'asked_words', 'score']
 
 # %% ../../nbs/stats/03_metrics.ipynb #0c7f66b4
 import dataclasses, functools, math
@@ -96,7 +96,8 @@ def _roc_auc(y, s):
         tp, r, k, n, rows, _ = counted(w)
         if not tp[-1:].any() or rows == tp[-1]: return math.nan
         below = rows-tp[-1]-(n-tp) # negatives further down
-        return r @ (below+(k-r)/2)/(tp[-1]*(rows-tp[-1]))
+        in_order = r @ (below+(k-r)/2)
+        return in_order/(tp[-1]*(rows-tp[-1]))
     return weighted
 
 # %% ../../nbs/stats/03_metrics.ipynb #3eca0cb7
@@ -492,19 +493,24 @@ def metric_sign(
     "What a value is multiplied by, so that more is better"
     return 1 if METRICS[metric]['better'] == 'higher' else -1
 
-def bound_name(
+def is_loss(
     metric:str, # Name of a metric; one that is not known counts as better where it is higher
+)->bool: # True for `log_loss`, for example
+    "Is a lower value better?"
+    return METRICS.get(metric, {}).get('better') == 'lower'
+
+def bound_name(
+    metric:str, # Name of a metric, as for `is_loss`
 )->str: # `minimum`, or `maximum` of a loss
     "What the value that is asked of a metric is called: of a loss it is the most that is allowed"
-    return 'maximum' if METRICS.get(metric, {}).get('better') == 'lower' else 'minimum'
+    return 'maximum' if is_loss(metric) else 'minimum'
 
 def asked_words(
-    metric:str, # Name of a metric; one that is not known counts as better where it is higher
+    metric:str, # Name of a metric, as for `is_loss`
     value:float, # What is asked
 )->str: # Such as `at least 0.3`; `at most 12` of a loss
-    "On which side of a value a score is good"
-    is_loss = METRICS.get(metric, {}).get('better') == 'lower'
-    return f"at {'most' if is_loss else 'least'} {value:g}"
+    "What is asked of a score, in words"
+    return f"at {'most' if is_loss(metric) else 'least'} {value:g}"
 
 def score(
     metric:str, # One of `METRICS`

@@ -6,11 +6,12 @@
 __all__ = ['NEAR_RANK', 'NEAR_VALUE', 'MARGINS', 'RARE_BY_CHANCE', 'Places', 'places_of', 'alike', 'nearest_rows', 'standing_out']
 
 # %% ../../nbs/stats/06_neighbours.ipynb #b2c2eb42
-from ..core.shapes import holds_numbers
 import dataclasses
 
 import numpy as np, pandas as pd
 from scipy.stats import binom
+
+from ..core.shapes import holds_numbers
 
 # %% ../../nbs/stats/06_neighbours.ipynb #e1b7ac42
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,8 @@ def alike(
     z = places.value[b]
     is_number = np.isfinite(places.value).any(axis=0)
     near = far <= np.where(is_number, np.maximum(places.share[a], NEAR_RANK), 0)
-    with np.errstate(invalid='ignore'): close = np.abs(x-z) <= NEAR_VALUE*np.maximum(np.abs(x), np.abs(z))
+    size = np.maximum(np.abs(x), np.abs(z))
+    with np.errstate(invalid='ignore'): close = np.abs(x-z) <= NEAR_VALUE*size
     return near | close
 
 # %% ../../nbs/stats/06_neighbours.ipynb #b48361d4

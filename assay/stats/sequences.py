@@ -235,7 +235,8 @@ def _is_mean_of_few(s, most=8):
     is_mixed = squares-mean**2 > 1e-6*y.var()
     is_equal = np.abs(value-mean) <= 2e-3*y.std()
     sizes = [is_mixed & (n == k) for k in range(2, most+1)]
-    found = [is_equal[of] for of in sizes if of.sum() >= _FEWEST_GROUPS and np.ptp(value[of]) > 0]
+    def tells(of): return of.sum() >= _FEWEST_GROUPS and np.ptp(value[of]) > 0
+    found = [is_equal[of] for of in sizes if tells(of)]
     return any(equal.mean() >= .99 for equal in found)
 
 # %% ../../nbs/stats/07_sequences.ipynb #99791095
@@ -251,7 +252,8 @@ def _moved(v, group, by):
     n = len(v)
     res = np.full(len(v), np.nan)
     at = np.arange(max(-by, 0), min(n, n-by))
-    res[at] = np.where(group[at] == group[at+by], v[at+by], np.nan)
+    is_same = group[at] == group[at+by]
+    res[at] = np.where(is_same, v[at+by], np.nan)
     return res
 
 def _share_told(x, told):
