@@ -149,7 +149,7 @@ class Monitor:
         units = other_units(drift, same.reference, same.current, in_use, p.time)
         facts = _data_facts(drift, volume, refused) | dict(units=units, badly='')
         stuck = stuck_columns(self.reference, current, in_use, p.time)
-        facts['stuck'] = sorted(set(stuck)-set(facts['lost']))
+        facts |= dict(stuck=sorted(set(stuck)-set(facts['lost'])))
         facts |= self._moved_facts(measured, rows, (before or {}).get('facts') or {})
         weight = weights_of(current, p.weight)
         observed = _mean_outcome(rows, p) if labelled else None

@@ -32,7 +32,8 @@ def _worse_than_said(f): return f['below_estimate'] and f['lasting']
 def _group_served_badly(f): return bool(f['badly'])
 def _expected_low(f): return f['expected'] == 'no'
 def _moved(f):
-    return any(f[k] for k in ('drifted', 'score_drift', 'target_drift', 'miscalibrated', 'below_estimate'))
+    return bool(f['drifted'] or f['filled']) or any(
+        f[k] for k in ('score_drift', 'target_drift', 'miscalibrated', 'below_estimate'))
 def _always(f): return True
 
 # %% ../../nbs/monitoring/08_rules.ipynb #a34cc626
