@@ -49,8 +49,8 @@ _Ask = Annotated[bool, typer.Option('--notebook', help='Write the questions to a
 _Because = option(str, 'Why a success criterion is set so; kept with --by.', '--because')
 
 _BY_HAND = ("{key!r} is no answer of this form: a function that stands for today's practice is named by "
-            'hand, as `callable: package.module:function` below `today:` in problem.yaml; its columns and its '
-            'description are answered as today.columns and today.description')
+            'hand, as `callable: package.module:function` below `today:` in problem.yaml; its columns and '
+            'its description are answered as today.columns and today.description')
 
 def _check_today(key):
     "Say how a function for today's practice is named, where somebody tries to answer it"
