@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from example import FLIGHTS
@@ -187,6 +188,16 @@ def test_one_answer_without_a_form(project):
     assert read_yaml("problem.yaml")["responsible"]["R01"]["answer"] == "Partly: a deposit"
     assert "# ask Ann" in (project / "problem.yaml").read_text()
     assert "R01" not in [q["key"] for q in json.loads(call("--json").output)]
+
+
+def test_a_file_of_answers_gives_each_to_its_own_key(project):
+    Path("mine.txt").write_text("R10: It is undone within a day.\ncosts.false_positive: cheap\nR01: Partly\n")
+    done = call("mine.txt", "--by", "product owner")
+    assert done.exit_code == 1 and "line 2, costs.false_positive: not written" in done.output
+    items = read_yaml("problem.yaml")["responsible"]
+    assert [items[k]["answer"] for k in ("R01", "R10")] == ["Partly", "It is undone within a day."]
+    assert "below `today:` in problem.yaml" in str(call("today.callable").exception)
+    assert "lost.txt does not exist" in str(call("lost.txt").exception)
 
 
 REFUSED = [

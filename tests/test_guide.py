@@ -35,6 +35,7 @@ DOSSIER = "tests/test_dossier.py::test_the_command_writes_beside_the_versioned_f
 BUILDING = {
     "assay answer": "tests/test_answers.py::test_the_form_writes_each_answer_at_once_and_ends_at_any_time",
     "assay answer R01": "tests/test_answers.py::test_one_answer_without_a_form",
+    "assay answer answers.txt": "tests/test_answers.py::test_a_file_of_answers_gives_each_to_its_own_key",
     "assay answer minimum": "tests/test_guide.py::test_the_answer_of_the_tutorial_is_taken",
     "assay audit": "tests/test_audit.py::test_a_rebuild_gives_the_committed_bytes",
     "assay checklist": "tests/test_guide.py::test_a_command_that_only_looks_answers",

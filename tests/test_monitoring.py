@@ -11,7 +11,7 @@ from tasks import CLASSES, as_request, make_task
 from tiny import Server, inside
 
 from assay.data.infer import infer_dictionary
-from assay.monitoring.all_weeks import shifted_together, verdict_of_weeks
+from assay.monitoring.all_weeks import shifted_together, units_together, verdict_of_weeks
 from assay.monitoring.decide import Monitor
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.monitoring.weeks import monitor_weeks
@@ -234,6 +234,28 @@ def test_a_number_whose_outcomes_have_grown_asks_to_retrain():
     assert [decided(1.28, seed)["decision"] for seed in range(3)] == ["retrain"] * 3
     stable = [decided(1.0, seed) for seed in range(12)]
     assert sum(said["decision"] == "retrain" for said in stable) <= 1, stable
+
+
+def in_miles(weeks, until, seed):
+    "What all weeks of repairs ask for whose `told` came as miles for kilometres in the weeks before `until`"
+    agreed = dict(title="t", question="q", task="regression", target="hours", id="job", time="at")
+    agreed = make_problem(agreed | dict(metric="rmse", minimum=4.0, margin=0.1))
+    past = repairs(30, 1, seed)
+    fields = [f for f in infer_dictionary(past, target="hours", time="at").features if f.name == "told"]
+    later = repairs(weeks, 1, seed + 1000).assign(at=lambda d: d["at"] + pd.Timedelta(days=210))
+    came_so = later["at"] < past["at"].min() + pd.Timedelta(days=210 + 7 * until)
+    later.loc[came_so, ["told", "score"]] /= 1.609344
+    promise = Monitor(past, agreed, fields, resampling=Resampling(50))
+    weeks = monitor_weeks(promise, later)
+    return verdict_of_weeks(weeks, units=units_together(promise, later)), verdict_of_weeks(weeks)
+
+
+def test_all_weeks_together_name_a_unit_that_single_weeks_are_too_short_to_name():
+    "The control: weeks that were repaired since ask for nothing; and without the sum the model was replaced"
+    told, without = in_miles(12, 12, 0)
+    assert without["decision"] == "retrain" and told["decision"] == "repair_data"
+    assert "told, multiplied by 1.609, is like the reference" in told["why"]
+    assert in_miles(12, 8, 0)[0]["rule"] != "another unit"
 
 
 def collections(weeks, odds, seed, per_week=110, stub=60):

@@ -5,7 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from assay.commands.scoring import refused_hint
+from assay.data.columns import Field
 from assay.monitoring.drift import drift_table
+from assay.monitoring.rules import FACTS, decide_window
 from assay.monitoring.units import other_units, units_said
 
 N_REF, WEEK, PER_DAY = 61, 7, 60
@@ -169,3 +172,29 @@ def test_many_changes_of_the_world_are_no_unit(kind):
 def test_many_other_units_are_named(kind):
     said = back_in(kind, 60)
     assert said.count(CONVERTED[kind][3]) >= 40, said
+
+
+def test_each_cause_of_broken_data_is_named_and_no_other():
+    causes = dict(stuck=["has_trailer"], filled=["trailer"], units=dict(load="a thousandth"))
+    said = decide_window(FACTS | causes)["why"].split("; ")
+    assert said == [
+        "one value alone comes in has_trailer",
+        "hardly a cell is empty any more, where most were, in trailer",
+        "load, multiplied by 1000, is like the reference, as if it had come as a thousandth",
+    ]
+    said = decide_window(FACTS | dict(quarantined=0.2, volume=0.4))["why"]
+    assert said == "40% of the usual rows came; 20% of the rows are refused"
+
+
+def test_a_column_that_most_rows_are_refused_for_has_a_hint():
+    rng = np.random.default_rng(0)
+    distance = Field("distance", "number", unit="km", low=0, high=600)
+    trained = pd.Series(rng.gamma(4, 20, 800).round(1))
+    metres = pd.Series(1000 * rng.gamma(4, 20, 300).round(1))
+    assert "distance, multiplied by 0.001, is like the reference" in refused_hint(distance, metres, trained)
+    assert refused_hint(distance, metres, None) == ""  # nothing to compare with
+    assert refused_hint(distance, pd.Series(rng.gamma(1, 9000, 300)), trained) == ""  # no unit explains it
+    written = trained[:300].map(str)
+    said = refused_hint(distance, written, trained, "1.234,56")
+    expected = "distance: expected numbers as the first table writes them, 1.234,56; found such as"
+    assert said == f"{expected} {written[0]!r}"

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -493,3 +495,12 @@ def test_no_param_reaches_a_shell(copy):
     change(copy / "dvc.yaml", "cmd: exec python -m assay.pipeline.stage tree", "cmd: echo ${tree.max_depth}")
     run("dvc", "repro", "-s", "tree", cwd=copy)
     assert (copy / "PWNED").exists()
+
+
+def test_a_folder_that_was_not_set_up_says_so_at_once(tmp_path):
+    for name in ("settings.ini", "dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml"):
+        shutil.copy(Path(__file__).parents[1] / name, tmp_path / name)
+    (tmp_path / "pipelines").mkdir()
+    command = [sys.executable, "-m", "assay.cli", "repro"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "run `make setup` first" in done.stderr

@@ -28,6 +28,8 @@ ANSWERS = {
     "value.run_cost_per_year": "{value: 2000, low: 1000, high: 4000, why: service}",
     "costs.false_positive": "{value: 25, low: 20, high: 30, why: a call and a discount}",
     "costs.false_negative": "{value: 60, low: 50, high: 70, why: the margin of a customer}",
+    "costs.error": "{value: 20, low: 10, high: 40, why: done again by hand}",
+    "costs.absolute_error": "{value: 2, low: 1, high: 3, why: one too much}",
     "limits.latency_ms": "200",
     "limits.memory_mb": "2048",
     "margin": "0",

@@ -197,7 +197,7 @@ def _tell_pass(found, groups):
     drift = found['drift']
     tell(f"{count_of(found['n'], 'prediction')}: {found['decision']} ({found['why']})")
     shown = ['column', 'moved', 'distance', 'usual', 'psi', 'missing_reference', 'missing']
-    show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
+    if drift.drifted.any(): show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
     _tell_weeks(found)
     if found['decision'] == 'retrain': tell(_to_retrain(_data_section()))
     tell(f"groups: {groups['why']}; drift without cause alarms in {drift.rate.max():.1%} of windows; "

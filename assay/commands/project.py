@@ -48,10 +48,15 @@ def run(stage: _Stage, json_: Json = False):
     stop(code)
 
 # %% ../../nbs/commands/02_project.ipynb #531c1c02
+def _tell_not_set_up():
+    tell('error: this folder has no .dvc: run `make setup` first', file=sys.stderr)
+    return 2
+
 def repro(context: typer.Context, json_: Json = False):
     """Recover if need be, run every stage that is not up to date, and show the board.
     Further arguments go to `dvc repro`."""
     _pinned(enter_root())
+    if not os.path.isdir('.dvc'): stop(_tell_not_set_up())
     from assay.pipeline.repro import repro as run_all, stopped
     from assay.pipeline.run import EXIT_CLOSED
     with progress_aside(json_): code = run_all(context.args)

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..core.artifacts import enter_root
+from ..core.artifacts import enter_root, given_path
 from .terminal import Json, option, print_json, stop, tell
 
 # %% ../../nbs/commands/08_upkeep.ipynb #60037bf7
@@ -35,7 +35,9 @@ def upgrade(dry_run: _Dry = False, conflict: _Favour = 'yours', package: _NewPac
 
 # %% ../../nbs/commands/08_upkeep.ipynb #65dd3dc8
 _AnswerKey = Annotated[Optional[str], typer.Argument(metavar='KEY',
-    help='Such as R01, decision.who, or costs for all of them; everything that is open by default.')]
+    help='Such as R01, decision.who, or costs for all of them; everything that is open by default. Or a file '
+         'of answers, a line KEY: VALUE each, that ends in .txt or .yaml; one that ends in .json holds what '
+         '--json prints, with an answer in each entry.')]
 
 _AnswerValue = Annotated[Optional[str], typer.Argument(metavar='VALUE',
     help='The answer: a text, a number, or a mapping such as {value: 5, low: 3, high: 9}.')]
@@ -46,8 +48,26 @@ _Ask = Annotated[bool, typer.Option('--notebook', help='Write the questions to a
 
 _Because = option(str, 'Why a success criterion is set so; kept with --by.', '--because')
 
+_BY_HAND = ("{key!r} is no answer of this form: a function that stands for today's practice is named by "
+            'hand, as `callable: package.module:function` below `today:` in problem.yaml; its columns and '
+            'its description are answered as today.columns and today.description')
+
+def _check_today(key):
+    "Say how a function for today's practice is named, where somebody tries to answer it"
+    if key == 'today.callable': raise ValueError(_BY_HAND.format(key=key))
+
+def _write_file(path, by, json_):
+    "The answers of a file; exit code 1 where one was refused"
+    from assay.problem.agreement import load_problem
+    from assay.project.answer_files import answer_file
+    said, refused = answer_file(path, _open_answers(None), load_problem(), by or '')
+    if json_: print_json(dict(answers=said, refused=refused))
+    else: tell(*said, sep='\n')
+    stop(1 if refused else 0)
+
 def _write_answer(key, value, by, because):
     "One answer, without a form"
+    _check_today(key)
     from assay.project.answers import answered_line
     tell(answered_line(key, value, by or '', because or ''))
 
@@ -77,11 +97,16 @@ def _open_answers(key):
 
 def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
            because: _Because = None, notebook: _Ask = False, json_: Json = False):
-    """Answer what problem.yaml leaves open: one answer, or a form that asks for each, with what is known
-    beside it. Each answer is written at once, so the form may be left at any time."""
+    """Answer what problem.yaml leaves open: one answer, a file of answers, or a form that asks for each, with
+    what is known beside it. Each answer is written at once, so the form may be left at any time."""
     from assay.project.answers import SILENT, fill_in, write_answers_notebook
+    from assay.project.answer_files import is_file_of_answers
     from assay.project.questions import questions_json
+    path = given_path(key) if value is None and is_file_of_answers(key) else None
+    if path and not path.is_file(): raise FileNotFoundError(f'{path} does not exist; expected answers')
     enter_root()
+    if path: return _write_file(path, by, json_)
+    _check_today(key)
     if value is not None: return _write_answer(key, value, by, because)
     found = _open_answers(key)
     if json_: print_json(questions_json(found))

@@ -30,7 +30,7 @@ def _kind(s):
 # What may fall below zero although no row does yet: the first frost, an overdrawn account
 _MAY_FALL = re.compile(
     r'(?<![a-z])temp|celsius|centigr|°|frost|balance|saldo|solde|profit|gewinn|loss|change|delta|diff|trend|'
-    r'latitude|longitude|(^|_)(lat|lon|lng)(_|$)|elevation|altitude|offset|net_|_net', re.I)
+    r'latitude|longitude|(^|_)(lat|lon|lng)(_|$)|elevation|altitude|offset|(^|_)net(_|$)', re.I)
 
 def _floor(s, name):
     "0 for numbers of which none is negative; none where the name says that the next one may be"

@@ -112,6 +112,9 @@ def _score_metrics(e):
     p = metric(signal['p'], n=e['rows']['valid'], better='lower')
     return found | dict(p_signal=p, shuffled=_span(signal['shuffled']))
 
+_FEW_DO = ('To reach the bar, a model has to learn from fewer rows than the smallest part that was tried, '
+           '{fewest:,}; there are {n}.') # how many fewer, nobody has tried
+
 def _more_rows(e):
     "How many rows the bar takes, beside how many there are, as a sentence"
     need = rows_to_bar(e)
@@ -119,10 +122,10 @@ def _more_rows(e):
     if need is None: return f"{n} are too few to tell by a learning curve if more would help."
     if need.get('noisy'): return f"With {n}, the learning curve is too noisy to tell if more would help."
     if need['value'] is None: return f"To the bar: {say_rows(need)}. There are {n}."
-    takes = f"To reach the bar, a model has to learn from {say_rows(need)}"
     fewest = e['learning']['sizes'][0]
-    if need['value'] <= fewest: takes += f', fewer than the smallest part that was tried, {fewest:,}'
-    elif need['value'] <= e['rows']['train']: n += ', so it is not for lack of rows'
+    if need['value'] <= fewest: return _FEW_DO.format(fewest=fewest, n=n)
+    takes = f"To reach the bar, a model has to learn from {say_rows(need)}"
+    if need['value'] <= e['rows']['train']: n += ', so it is not for lack of rows'
     return f"{takes}; there are {n}."
 
 def _gain_of_double(e):

@@ -148,7 +148,8 @@ class Monitor:
         in_use = {f.name: f.unit for f in self.fields}
         units = other_units(drift, same.reference, same.current, in_use, p.time)
         facts = _data_facts(drift, volume, refused) | dict(units=units, badly='')
-        facts['lost'] = sorted({*facts['lost'], *stuck_columns(self.reference, current, in_use, p.time)})
+        stuck = stuck_columns(self.reference, current, in_use, p.time)
+        facts |= dict(stuck=sorted(set(stuck)-set(facts['lost'])))
         facts |= self._moved_facts(measured, rows, (before or {}).get('facts') or {})
         weight = weights_of(current, p.weight)
         observed = _mean_outcome(rows, p) if labelled else None
@@ -196,11 +197,13 @@ def monitor(
 
 # %% ../../nbs/monitoring/09_decide.ipynb #3219a91a
 def _data_facts(drift, volume, refused):
-    "Rows that are missing or refused, and columns that stopped coming"
+    "Rows that are missing or refused, and columns that stopped coming or are no longer empty"
     stopped = (drift.missing > .9) & (drift.missing_reference < .5)
     rose = drift.moved.str.contains('missing') & (drift.missing-drift.missing_reference >= .5)
     is_lost = stopped | rose
-    return dict(volume=volume, quarantined=refused, lost=sorted(drift.column[is_lost]))
+    fell = drift.moved.str.contains('missing') & (drift.missing_reference >= .5) & (drift.missing < .05)
+    columns = dict(lost=sorted(drift.column[is_lost]), filled=sorted(drift.column[fell]))
+    return dict(volume=volume, quarantined=refused) | columns
 
 def _score_columns(drift, names):
     "Columns of scores among those that were compared; a feature may be called `score_1`"

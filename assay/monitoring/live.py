@@ -18,7 +18,7 @@ from .outcomes import with_model_scores
 from .groups import OperatingPoint, watch_groups
 from ..models.estimators import target_of
 from ..stats.intervals import Resampling
-from .all_weeks import shifted_together, verdict_of_weeks
+from .all_weeks import shifted_together, units_together, verdict_of_weeks
 from .decide import Monitor
 from .weeks import monitor_weeks, week_of
 from ..core.shapes import with_columns
@@ -192,10 +192,11 @@ def _times(problem, served):
     if problem.time: return served[problem.time]
     return _moments(served.logged, 'logged') if 'logged' in served else None
 
-def _decide(found, weeks, badly, shifted):
-    "The decision of the weeks together, as a replay of the same rows gives it"
-    said = verdict_of_weeks(weeks, badly, shifted)
-    where = '' if said['week'] == 'all rows' else f"; week from {said['week']}"
+def _decide(found, weeks, said):
+    "What was found, with the decision of the weeks together, as a replay of the same rows gives it"
+    alone = weeks[said['week']]['rule'] == said['rule'] # else no week says it, and all together do
+    where = f"; so says the week from {said['week']}" if alone else '; so say all weeks together'
+    if said['week'] == 'all rows': where = ''
     return found | dict(decision=said['decision'], rule=said['rule'], why=said['why']+where)
 
 # %% ../../nbs/monitoring/12_live.ipynb #6966b1ca
@@ -350,7 +351,9 @@ def monitor_served(
     watched = _watched(scored, whole, monitor, released)
     calm = calm_rows(scored, weeks, times)
     badly = badly_served(watched, calm, lambda rows: _watched(rows, whole, monitor, released))
-    found = _decide(whole | _of_groups(whole, watched), weeks, badly, shifted_together(monitor, scored))
+    together = (shifted_together(monitor, scored), units_together(monitor, scored))
+    said = verdict_of_weeks(weeks, badly, *together)
+    found = _decide(whole | _of_groups(whole, watched), weeks, said)
     by_week = {} if 'all rows' in weeks else weeks
     drawn_whole = resampling.cluster or ('day' if problem.time else 'row')
     return found | dict(

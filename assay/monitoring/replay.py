@@ -19,7 +19,7 @@ from ..data.columns import load_dictionary
 from ..data.dictionary import validate
 from ..explore.browse import count_broken, read_visible
 from .alarms import first_week, planted_shift, quiet_alarms, week_alarms
-from .all_weeks import shifted_together, verdict_of_weeks
+from .all_weeks import shifted_together, units_together, verdict_of_weeks
 from .decide import Monitor
 from .rules import decision_table
 from .weeks import drift_matrix, monitor_weeks, one_window_why, week_table
@@ -301,7 +301,8 @@ class Replay:
         time = self.data.problem.time
         calm = calm_rows(self.current, self.weeks, self.current[time] if time else None)
         badly = badly_served(self.groups, calm, self._groups_of)
-        return verdict_of_weeks(self.weeks, badly, shifted_together(self.monitor, self.current))
+        together = (f(self.monitor, self.current) for f in (shifted_together, units_together))
+        return verdict_of_weeks(self.weeks, badly, *together)
 
     @property
     def refused_weeks(self):

@@ -22,7 +22,7 @@ class Rule(NamedTuple):
     decision:str # One of `DECISIONS`
     why:str # What was found
 
-def _broken(f): return f['volume'] < .5 or f['quarantined'] > .05 or bool(f['lost'])
+def _broken(f): return f['volume'] < .5 or f['quarantined'] > .05 or bool(f['lost'] or f['stuck'])
 def _other_units(f): return bool(f['units'])
 def _worse_than_rule(f): return f['gain'] == 'no'
 def _below_minimum(f): return f['minimum'] == 'no'
@@ -32,7 +32,8 @@ def _worse_than_said(f): return f['below_estimate'] and f['lasting']
 def _group_served_badly(f): return bool(f['badly'])
 def _expected_low(f): return f['expected'] == 'no'
 def _moved(f):
-    return any(f[k] for k in ('drifted', 'score_drift', 'target_drift', 'miscalibrated', 'below_estimate'))
+    return bool(f['drifted'] or f['filled']) or any(
+        f[k] for k in ('score_drift', 'target_drift', 'miscalibrated', 'below_estimate'))
 def _always(f): return True
 
 # %% ../../nbs/monitoring/08_rules.ipynb #a34cc626
@@ -98,7 +99,9 @@ RULES = [
 FACTS = dict( # What the rules read, here of a window that is like the reference
     volume=1.,
     quarantined=0.,
-    lost=[],
+    lost=[], # columns that stopped coming
+    stuck=[], # columns that hold one value alone
+    filled=[], # columns that were mostly empty, and are not
     units={},
     gain='yes',
     minimum='yes',
@@ -129,6 +132,20 @@ def _unlike_said(facts):
     if may_last: to_do = 'a second window like it asks to retrain'
     return f"unlike the reference: {'; '.join(filter(None, moved))}. What to do: {to_do}"
 
+# %% ../../nbs/monitoring/08_rules.ipynb #d4c16233
+_COLUMNS_SAID = dict( # Fact about columns to what is wrong with them
+    lost='no values come any more in',
+    stuck='one value alone comes in',
+    filled='hardly a cell is empty any more, where most were, in')
+
+def _broken_said(facts):
+    "What is wrong with the rows of a window: each cause that holds, and none of the others"
+    said = [f'{words} {", ".join(facts[fact])}' for fact, words in _COLUMNS_SAID.items() if facts[fact]]
+    if facts['units']: said.append(units_said(facts['units']))
+    if facts['quarantined'] > .05: said.insert(0, f"{facts['quarantined']:.0%} of the rows are refused")
+    if facts['volume'] < .5: said.insert(0, f"{facts['volume']:.0%} of the usual rows came")
+    return '; '.join(said)
+
 # %% ../../nbs/monitoring/08_rules.ipynb #4c7f63a9
 def decide_window(
     facts:dict, # Exactly the keys of `FACTS`
@@ -141,8 +158,8 @@ def decide_window(
         raise ValueError(f"facts differ from what the rules read: missing {missing}, unknown {unknown}")
     rule = next(r for r in RULES if r.holds(facts))
     more = f": {units_said(facts['units'])}" if rule.holds is _other_units else ''
-    if rule.holds is _broken and facts['lost']: more = f": {', '.join(facts['lost'])}"
     why = _unlike_said(facts) if rule.holds is _moved else rule.why+more
+    if rule.holds is _broken: why = _broken_said(facts)
     ending = f'. {stands}' if stands and rule.holds in (_moved, _always) else ''
     return dict(decision=rule.decision, rule=rule.name, why=why+ending)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEAST_MOVE', 'MOSTLY_ZERO', 'LEAST_OF_FEW', 'APART', 'LEAST_OTHER', 'LEAST_ON_DAYS', 'LEAST_OF_DAY', 'MOST_DAYS',
            'MOST_WIDER', 'FURTHER', 'ALIKE', 'CONVERSIONS', 'possible_conversions', 'units_said', 'other_units',
-           'stuck_columns']
+           'still_comes', 'unit_of_values', 'stuck_columns']
 
 # %% ../../nbs/monitoring/04_units.ipynb #c8b4dd57
 import dataclasses
@@ -249,6 +249,29 @@ def other_units(
         least_move = LEAST_MOVE if row.drifted else _least_alone(before)
         found[row.column] = _unit_of(before, now, units[row.column], least_move)
     return {column: unit for column, unit in found.items() if unit}
+
+def still_comes(
+    unit:str, # Conversion, of `CONVERSIONS`
+    column:str, # Column that came so
+    reference:pd.DataFrame, # Rows the model is known to work on
+    current:pd.DataFrame, # The latest rows
+)->bool: # False where somebody has repaired the column since
+    "Are the latest rows closer to the reference once they are converted?"
+    before, now = (_values(df, column, None) for df in (reference, current))
+    if not len(now.x): return True
+    ours = np.sort(_rounded(before.x))
+    factor, more = CONVERSIONS[unit]
+    return _distance(_rounded(now.x*factor+more), ours) < _distance(_rounded(now.x), ours)
+
+# %% ../../nbs/monitoring/04_units.ipynb #910c0c26
+def unit_of_values(
+    values, # That came, of one column
+    reference, # Those that the model was trained on
+    unit:str='', # Of the column, as the dictionary writes it
+)->str: # Name of a conversion; None where none alone brings the values back
+    "In which other unit values came"
+    before, now = (_values(pd.DataFrame(dict(x=x)), 'x', None) for x in (reference, values))
+    return _unit_of(before, now, unit, LEAST_MOVE)
 
 # %% ../../nbs/monitoring/04_units.ipynb #be2e2340
 _BY_CHANCE = 1e-6 # Chance of a window with one value alone, below which its column is stuck

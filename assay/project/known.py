@@ -58,16 +58,20 @@ def _said_of(item, reports):
 
 _OF_RULE = ('rule_', 'gain', 'detectable') # How metrics begin that were measured against today's rule
 
-def _older_rule(problem, report):
-    """That a report rests on another rule of today than the agreement names now; empty where it does not
+def _older_agreement(problem, report):
+    """That a report rests on another metric or rule of today than is agreed now; empty where it does not
 
     A report names the last line of the ledger when it was made; the agreement above it was measured."""
-    try: lines, now = read_ledger(), criteria(problem)['today']
+    try: lines, now = read_ledger(), criteria(problem)
     except (ValueError, OSError): return '' # whoever reads the ledger says what is wrong with it
     at = [i for i,e in enumerate(lines) if e['hash'] == report.get('frozen')]
     agreed = [e for e in lines[:at[0]+1] if e['event'] == 'agreed'] if at else []
-    if not agreed or agreed[-1]['criteria'].get('today') == now: return ''
-    was = agreed[-1]['criteria'].get('today') or {}
+    if not agreed: return ''
+    before = agreed[-1]['criteria']
+    if (metric := before.get('metric', problem.metric)) != problem.metric:
+        return f' (a number of {metric}; `make run` measures it in {problem.metric})'
+    if before.get('today') == now['today']: return ''
+    was = before.get('today') or {}
     rule = ', '.join(map(str, was.get('columns') or [])) or 'another function'
     return f' (of the older rule, by {rule}; `make run` measures the one that problem.yaml names now)'
 
@@ -78,7 +82,7 @@ def _measured(problem, key, reports):
         found = reports.get(stage, {}).get('metrics', {}).get(name.format(metric=problem.metric), {})
         of_number = _RATE_OF_NUMBER if problem.task == 'regression' else 'rate of the outcome'
         words = words.replace('rate of the outcome', of_number)
-        older = _older_rule(problem, reports[stage]) if found and name.startswith(_OF_RULE) else ''
+        older = _older_agreement(problem, reports[stage]) if found and name.startswith(_OF_RULE) else ''
         older = older or reports.get(stage, {}).get('earlier', '')
         if is_number(found.get('value')): res.append(f"{words} {found['value']:,.4g}{older}")
     return res

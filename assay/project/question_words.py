@@ -16,7 +16,7 @@ class Question:
     key:str # What to name it by, such as `R01` or `decision.who`
     question:str # What is asked
     why:str # Why it matters
-    example:str # A good answer
+    example:str # A good answer; … where only people know the number
     who:str # Who should give it
     known:tuple=() # Sentences about what is known already
 
@@ -39,7 +39,7 @@ _REASONS = { # Is there a reason for it, and whom does it affect?
     'R02': Help(
         '', SCIENTIST,
         'a rule is easier to explain and to run',
-        'A rule by $column is used today; the model must beat it by the margin.'),
+        'A rule by $column is measured beside the model, which must beat it by the margin.'),
     'R03': Help(
         '', OWNER,
         'only they see that a result cannot be true',
@@ -69,7 +69,7 @@ _FITNESS = { # Can it go wrong, and are the data fit?
     'R09': Help(
         '', SCIENTIST,
         'few rows of a group mean many errors for it',
-        'The rarest $group is 2 % of the rows; its intervals are wide and shown.'),
+        'Each $group is shown with its rows and interval; where few make it wide, nothing is claimed.'),
     'R10': Help(
         '', OPERATIONS,
         'a wrong decision must be found and undone',
@@ -79,7 +79,7 @@ _RULES = { # Which rules hold?
     'R11': Help(
         '', SECURITY,
         'personal data needs a reason, a limit and a term',
-        'Names and addresses are left out of $table; rows are kept for two years.'),
+        'What is personal in $table has a basis in the dictionary; rows are kept for two years.'),
     'R12': Help(
         '', OWNER,
         'decisions on work, money, health or liberty have rules of their own',
@@ -167,33 +167,33 @@ _COSTS = {
     'costs.false_positive': Help(
         'what does it cost to act for nothing?', FINANCE,
         'the threshold follows from it',
-        '{value: 5, low: 3, high: 9, why: ten minutes of work}'),
+        '{value: …, low: …, high: …, why: ten minutes of work}'),
     'costs.false_negative': Help(
         'what does it cost not to act when it happens?', FINANCE,
         'the threshold follows from it',
-        '{value: 60, low: 40, high: 90, why: what a missed case costs}'),
+        '{value: …, low: …, high: …, why: what a missed case costs}'),
     'costs.error': Help(
         'what does a wrong class cost?', FINANCE,
         'the value of the model follows from it; classes that cost other amounts are named by costs.errors',
-        '{value: 20, low: 10, high: 40, why: done again by hand}'),
+        '{value: …, low: …, high: …, why: done again by hand}'),
     'costs.absolute_error': Help(
         'what does one unit too much or too little cost?', FINANCE,
         'the value of the model follows from it',
-        '{value: 2, low: 1, high: 3, why: one unit of $target too much}')}
+        '{value: …, low: …, high: …, why: one unit of $target too much}')}
 
 _VALUE = {
     'value.rows_per_year': Help(
         'how many decisions are there in a year?', FINANCE,
         'the value of the model is per decision',
-        '{value: 40000, low: 30000, high: 60000, why: rows of $table of the last two years}'),
+        '{value: …, low: …, high: …, why: rows of $table in a year}'),
     'value.build_cost': Help(
         'what does building it cost, once?', FINANCE,
         'it must be earned back',
-        '{value: 80000, low: 50000, high: 150000, why: two people for three months}'),
+        '{value: …, low: …, high: …, why: the people who build it and their months}'),
     'value.run_cost_per_year': Help(
         'what does running it cost in a year?', FINANCE,
         'it must be earned each year',
-        '{value: 20000, low: 10000, high: 40000, why: service and a tenth of a person}'),
+        '{value: …, low: …, high: …, why: the service and a part of a person}'),
     'value.years': Help(
         'for how many years is it expected to run?', FINANCE,
         'the cost of building is spread over them, and until it is said over a single one',

@@ -58,15 +58,37 @@ def _help(key):
     about = ABOUT.get(part, ABOUT['service_levels.availability'])
     return dataclasses.replace(about, question=named, example=_example(about, last))
 
-def _of_criterion(problem, key, about):
+# In the sentences of `known_facts`: what the rows can show, in the metric of today
+_SHOWN = re.compile(r'the validation rows, is ([\d.,]+)(?![\d.,]| \(a number of)')
+_A_YEAR = re.compile(r'per year of its moments, in rows: ([\d.,]+)')
+
+def _number_in(known, pattern):
+    "A number that is known beside a question; None where there is none"
+    found = re.search(pattern, ' '.join(known))
+    return float(found[1].rstrip('.,').replace(',', '')) if found else None
+
+def _of_rows(about, known):
+    "The help of how many decisions there are, with the rows that the table has in a year"
+    if (n := _number_in(known, _A_YEAR)) is None: return about
+    several = f'value: {n:.0f}, low: {.8*n:.0f}, high: {1.2*n:.0f}'
+    return dataclasses.replace(about, example=about.example.replace('value: …, low: …, high: …', several))
+
+def _of_persons(problem, fields):
+    "An example that is no answer for a table of persons"
+    about = _help('persons')
+    is_sensitive = problem.sensitive or any(f.sensitive for f in fields)
+    return dataclasses.replace(about, example='yes') if is_sensitive else about
+
+def _of_criterion(problem, key, about, known=()):
     "The help of minimum or margin in the sense and the size of the agreed metric"
     if problem.metric not in METRICS: return about # whoever reads the file says what is wrong with it
     _, between = METRICS[problem.metric]
     is_loss = metric_sign(problem.metric) < 0
     in_its_unit = between == (0, math.inf)
     if key == 'margin':
-        a_part = f'{abs(problem.minimum)/20:.2g}'
-        return dataclasses.replace(about, example=a_part) if in_its_unit else about
+        a_part = abs(problem.minimum)/20 if in_its_unit else float(about.example)
+        shown = _number_in(known, _SHOWN) or 0. # a smaller margin is below what the test can show
+        return dataclasses.replace(about, example=f'{a_part:.2g}' if a_part >= shown else f'{shown:.4g}')
     about = dataclasses.replace(about, example=f'{problem.minimum:g}')
     if not is_loss: return about
     asked = 'up to which value of the metric is a model of use?'
@@ -154,7 +176,9 @@ def open_questions(
     words = project_words(problem, fields)
     def about(k):
         told = dataclasses.replace(_help(k), example=worded(_help(k).example, words))
-        return _of_criterion(problem, k, told) if k in ('minimum', 'margin') else told
+        if k == 'persons': return _of_persons(problem, fields)
+        if k == 'value.rows_per_year': return _of_rows(told, known.get(k, ()))
+        return _of_criterion(problem, k, told, known.get(k, ())) if k in ('minimum', 'margin') else told
     of_suspects = [_about_suspect(name, why) for name,why in suspects.items()]
     return of_suspects + [_question(k, about(k), known.get(k, ())) for k in dict.fromkeys(keys)]
 

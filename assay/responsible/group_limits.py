@@ -218,16 +218,21 @@ def _gap_metric(r):
     better = 'lower' if r.limit.endswith('_gap') else 'higher'
     return metric(known(r.value), known(r.low), known(r.high), n=n, better=better)
 
-_CHANCE = '; the interval holds no difference, so chance can explain the gap'
+_CHANCE = '; the interval reaches to no gap at all, so chance can explain it'
+_MAY_BREAK = ', and also beyond what was agreed, so that may be broken'
+
+def _chance_words(is_explained, is_beyond):
+    "What chance may do to a gap: explain it, and as well hide that the limit is broken"
+    return f'{_CHANCE}{_MAY_BREAK if is_beyond else ""}' if is_explained else ''
 
 def _gap_words(r):
     "The gap that one limit is about, in words"
     of = f"{human_name(r.limit.removesuffix('_ratio').removesuffix('_gap'))} by {r.column}"
     said = say_formatted((r.value, r.low, r.high), '.2f')
     if r.limit.endswith('_gap'):
-        chance = '' if r.low > 0 else _CHANCE
+        chance = _chance_words(r.low <= 0, r.high > r.bar)
         return f'{of}: {r.lowest} and {r.highest} are {said} apart, at most {r.bar:g} was agreed{chance}'
-    chance = '' if r.high < 1 else _CHANCE
+    chance = _chance_words(r.high >= 1, r.low < r.bar)
     return f'{of}: {r.lowest} has {said} times that of {r.highest}, at least {r.bar:g} was agreed{chance}'
 
 def _widest_gap(judged):

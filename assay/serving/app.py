@@ -195,18 +195,19 @@ def make_app(
     app.router.route_class = StrictRoute
     app.add_middleware(Limits)
     app.add_middleware(Measured, meters=service.meters)
-    _handle_errors(app, service.fields)
+    _handle_errors(app, service.fields, (bundle.reading or {}).get('known') or ())
     _add_predict(app, service)
     _add_health(app, service)
     _add_views(app, service, card, help_page(bundle))
     return app
 
 # %% ../../nbs/serving/05_app.ipynb #7bbd3e16
-def _handle_errors(app, fields):
+def _handle_errors(app, fields, described):
     "Every error in the one shape"
     known = {'rows', 'id', *(f.name for f in fields)}
     @app.exception_handler(RequestValidationError)
-    async def invalid(request, e): return error_response(422, describe_errors(e.errors(), known, fields))
+    async def invalid(request, e):
+        return error_response(422, describe_errors(e.errors(), known, fields, described))
     @app.exception_handler(AnyHTTPException)
     async def refused(request, e): return error_response(e.status_code, str(e.detail), e.headers)
     @app.exception_handler(Exception)

@@ -127,14 +127,21 @@ def _detail(e, fields, rule):
     if field is None or rule not in ('low', 'high'): return ''
     return f", {_value_said(field, e.get('input'))}{broken_words(field, rule)}"
 
+_UNREAD = 'the model reads no such column: leave it out'
+
 def describe_errors(
     errors:list, # From pydantic: mappings with `loc`, `type` and `input`
     known, # Names that may be repeated
     fields=(), # `Field`s of the rows: their rules are named as the data stage names them
+    described=(), # Names of all described columns: of one that no model reads it is said to leave it out
 )->str: # `rows.0.hour: high, 24 is above 23; …`
     "Where a request is wrong, and how, in names that the schema knows"
     by_name = {f.name: f for f in fields}
+    unread = {*described}-{*by_name}
+    known = {*known, *unread}
     rules = [_rule(e, by_name) for e in errors[:10]]
-    shown = [f'{_where(e, known)}: {rule}{_detail(e, by_name, rule)}' for e,rule in zip(errors, rules)]
+    told = [_UNREAD if e['loc'][-1] in unread else f'{rule}{_detail(e, by_name, rule)}'
+            for e,rule in zip(errors, rules)]
+    shown = [f'{_where(e, known)}: {what}' for e,what in zip(errors, told)]
     more = f'; and {len(errors)-10} more' if len(errors) > 10 else ''
     return '; '.join(shown) + more
