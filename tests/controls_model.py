@@ -219,7 +219,7 @@ def package(case, limits, different=0, slow=False, memory_mb=0.0):
     return case.report("package", verdict, checks, [place("bundle")])
 
 
-@control("check 'latency' is 'fail' (beyond the limit of 50 (latency_ms))")
+@control("check 'latency' is 'fail' (beyond the limit of 50 for latency (ms))")
 def slow_model(case):
     case.use_release()
     package(case, dict(latency_ms=50), slow=case.broken)
@@ -233,7 +233,7 @@ def large_model(case):
     return case.start("readiness", "package.size")
 
 
-@control("check 'memory' is 'fail' (beyond the limit of 512 (memory_mb))")
+@control("check 'memory' is 'fail' (beyond the limit of 512 for memory (MB))")
 def greedy_model(case):
     """It asks for memory that the agreement does not grant; what it takes is measured in a process of its
     own, and invented here"""

@@ -199,6 +199,7 @@ def named_item(
 )->str: # Such as `R10 (fallback)`; the id alone where no list names it
     "An id with its short name, as a sentence says it"
     name = item_name(id)
+    if name and '_' in str(id): return name # a key of the code tells a reader nothing
     return f'{id} ({name})' if name else str(id)
 
 

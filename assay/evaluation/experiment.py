@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..core.artifacts import metric as as_metric, write_json, write_table
 from ..core.places import place
-from ..core.rendering import Result
+from ..core.rendering import Result, metric_name
 from .checks import experiment_checks
 from .criteria_met import comparison_verdict
 from .flow import ScoreTable, with_scores
@@ -25,6 +25,8 @@ from ..stats.metrics import score
 from ..stats.scored import Comparison
 
 # %% ../../nbs/evaluation/08_experiment.ipynb #8f2f3613
+_READ = dict(train='rows to learn from', valid='rows to choose with', dictionary='data dictionary')
+
 class Experiment(Validation):
     "A family of models that is tuned on the validation rows"
 
@@ -34,6 +36,14 @@ class Experiment(Validation):
         "The versions that a study of this candidate is bound to"
         tables = dict(train=place('train'), valid=place('valid'), dictionary=place('columns'))
         return versions(tables, stage=f'experiments_{candidate}')
+
+    def versions_table(self,
+        version:dict, # From `versions`
+    )->pd.DataFrame: # One row per thing, with the first digits of its hash
+        "What a study is bound to, as a page shows it"
+        data = {_READ[name]: found for name,found in version['data'].items()}
+        hashes = data | dict(code=version['code'], environment=version['environment'] or 'not pinned')
+        return pd.Series(hashes).str[:12].to_frame('SHA-256, first digits')
 
     def tune(self,
         candidate:str, # Family of models
@@ -58,7 +68,19 @@ class Tuned(Result):
 
     def table(self)->pd.DataFrame: # The best trials first
         "The eight best trials"
-        return trials_table(self.study).head(8)
+        best = trials_table(self.study).head(8)
+        return best.rename(columns=dict(number='trial', value=metric_name(self.study['metric'])))
+
+    def best_table(self)->pd.DataFrame: # One row per parameter and score
+        "The best trial, and whether it gives the same score when it is fitted again"
+        again = {'score in the trial': self.best['value'], 'score, fitted again': self.repeated}
+        found = dict(trial=self.best['number']) | self.best['params'] | again
+        return pd.Series(found, dtype=object).to_frame('the best trial')
+
+    def gain_table(self)->pd.DataFrame: # Verdict and gain
+        "Does it beat today's practice, and by how much?"
+        gain = f"gain over today's practice, in {metric_name(self.study['metric'])}"
+        return pd.Series({'verdict': self.verdict, gain: self.difference}).to_frame('the best trial')
 
     def plot_history(self): # The axes
         "The value of each trial, and the best so far"

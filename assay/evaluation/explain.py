@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 from ..core.artifacts import check, metric as as_metric, write_json
 from ..core.estimates import say_estimate, say_plain
 from ..core.places import place
-from ..core.rendering import Result, metric_name
+from ..core.rendering import Result, human_name, metric_name
 from .attribution import attribute, flip_shares, plot_cases, smallest_flips
 from .behaviour import (
     behaviour_check, declared_tests, extreme_tests, missing_in_turn, order_tests)
@@ -431,9 +431,9 @@ class Explained(Result):
 # %% ../../nbs/evaluation/19_explain.ipynb #5636defc
 _REFUSED = ('A row without {name}, the column on which the scores rest most, gets no score: dictionary.yaml '
             'does not allow it to be missing, so the service refuses the request and names the column.')
-_SERVED = ('A row in which {name} is null, the column on which the scores rest most, gets a score all the '
-           'same: dictionary.yaml allows it to be missing, and the service names it under missing. Taken '
-           'from {n:,} rows to choose by, it moves the score by {shift} on average{turned}, and ')
+_SERVED = ('A row in which {name} is null gets a score all the same, and the service names it under missing. '
+           'The scores rest most on this column: taken from {n:,} rows to choose by, it moves the score by '
+           '{shift} on average{turned}. ')
 
 _UNSCORED = ('Of {n:,} rows to choose by, {share:.0%} get no valid score once {name} is null, the column on '
              'which the scores rest most, though dictionary.yaml allows it to be missing.')
@@ -452,24 +452,24 @@ def gap_words(
 def _gap_words(field, lost, name):
     if not field.nullable: return _REFUSED.format(name=field.name)
     if lost.valid < 1: return _UNSCORED.format(name=field.name, n=int(lost.n), share=1-lost.valid)
-    turned = '' if pd.isna(lost.turned_share) else f', turns {lost.turned_share:.1%} of the decisions'
+    turned = '' if pd.isna(lost.turned_share) else f' and turns {lost.turned_share:.1%} of the decisions'
     served = _SERVED.format(name=field.name, n=int(lost.n), shift=say_plain(lost.score_shift), turned=turned)
     return f'{served}{_lost_words(lost, name)}.'
 
 def _lost_words(lost, name):
     "Whether the metric gets worse while a column is missing, as far as the rows tell"
-    if pd.isna(lost.worse_by): return f'these rows cannot measure the {name}'
+    if pd.isna(lost.worse_by): return f'These rows cannot measure the {name}'
     known = dict(value=float(lost.worse_by), low=float(lost.low), high=float(lost.high))
-    if pd.isna(lost.low): return f'makes the {name} worse by {say_plain(lost.worse_by)}'
-    if lost.low > 0: return f'makes the {name} worse by {say_estimate(known)}'
-    if lost.high <= 0: return f'does not make the {name} worse'
-    return f'these rows cannot tell whether the {name} gets worse: by {say_estimate(known)}'
+    if pd.isna(lost.low): return f'This makes the {name} worse by {say_plain(lost.worse_by)}'
+    if lost.low > 0: return f'This makes the {name} worse by {say_estimate(known)}'
+    if lost.high <= 0: return f'This does not make the {name} worse'
+    return f'These rows cannot tell whether the {name} gets worse: by {say_estimate(known)}'
 
 def _algorithm(test):
     "A check that says which algorithm with which parameters was tested, and whether it is that of its study"
     spec = test.spec
     same = test.refit == 0
-    def setting(k, v): return f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}'
+    def setting(k, v): return f'{human_name(k)} {v:.4g}' if isinstance(v, float) else f'{human_name(k)} {v}'
     params = ', '.join(setting(k, v) for k,v in spec['params'].items())
     said = f"{spec['candidate']}, {params or 'parameters as given by default'}, seed {spec['seed']}"
     doubt = '' if same else f'; its scores differ from those of its study by {test.refit:.3g}'

@@ -41,6 +41,11 @@ class Validation:
         valid = read_table(place('valid'))
         return cls(load_problem(), load_dictionary(), train, valid, resampling)
 
+    def parts(self)->pd.DataFrame: # One row per table: rows and columns
+        "How large the two tables are"
+        tables = {'rows to learn from': self.train, 'rows to choose with': self.valid}
+        return pd.DataFrame({name: table.shape for name,table in tables.items()}, index=['rows', 'columns']).T
+
     def compare(self,
         specs:dict, # Model to its specification, as `assay.models.estimators.make_spec` gives it
     )->Comparison: # Their scores on the validation rows

@@ -20,7 +20,8 @@ from .ceiling import bound_table
 from .learning_curve import curve_table, plot_curve
 from .results import feasibility_checks, feasibility_metrics, summary_table
 from .stability import adversarial_table, read_production
-from .study import StudyContext, assess_feasibility, decide, find_blockers
+from .study import (
+    StudyContext, assess_feasibility, decide, ends_said, find_blockers)
 from .verdict import as_metric_counts, rule_table, sign_of
 from ..problem.agreement import load_problem
 from ..problem.hypotheses import hypothesis_table
@@ -160,7 +161,7 @@ class Study:
     def worth(self):
         "The value per year, with the quantities that it depends on"
         measured = self.evidence['value']
-        ends = dict(loses_at=', '.join(measured['loses_at']) or 'no single end') if measured else {}
+        ends = dict(loses_at=ends_said(measured) or 'no single end') if measured else {}
         value = pd.Series((measured or _NOT_DECLARED) | ends, dtype=object).drop(_UNSHOWN, errors='ignore')
         return value.rename(index=_WORTH).to_frame(in_currency('amount', self.problem))
 

@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 from scipy.stats import norm, t as student
 
 from ..core.artifacts import check, metric
-from ..core.rendering import show
+from ..core.rendering import human_name, show
 from .outcomes import SCORE, resamples_of, scores_of, with_outcome
 from ..responsible.groups import (
     absent_columns, as_groups, group_table, sensitive_columns, watched_columns)
@@ -225,7 +225,7 @@ def _absent_fails(absent, sensitive):
 def _listed(rows):
     "Some groups with their metrics, the first four"
     more = f' and {len(rows)-4} more' if len(rows) > 4 else ''
-    return ', '.join(f'{r.column}={r.group} ({r.metric})' for r in rows.head(4).itertuples())+more
+    return ', '.join(f'{r.column}={r.group} ({human_name(r.metric)})' for r in rows.head(4).itertuples())+more
 
 _WORSE_ONLY = 'none asks to act; worse than promised beyond chance, but by little or as the scores said'
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.artifacts import check, metrics_path, read_table
 from ..core.figures import literal_text
 from ..core.places import place
+from ..core.rendering import human_name
 from .budget import shares_of_limits
 from .bundle import Bundle, same_up_to
 from ..problem.limits import LIMITS
@@ -81,7 +82,7 @@ def _limit_check(id, name, limit, shares):
     if limit is None: return check(id, 'not_applicable', f'problem.yaml sets no limit {name}', 'problem.yaml')
     share = shares[name]
     found = 'beyond' if share is None else f'at most {share:.0%} of'
-    why = f'{found} the limit of {limit:g} ({name})'
+    why = f'{found} the limit of {limit:g} for {human_name(name)}'
     return check(id, share is not None, why, _evidence(f'share_{id}'))
 
 def _same_model(parities):

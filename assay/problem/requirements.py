@@ -9,6 +9,7 @@ __all__ = ['assumptions_table', 'data_gaps', 'requirements_table', 'architecture
 import pandas as pd
 
 from ..core.places import listed_paths, overlap
+from ..core.rendering import metric_name
 from ..core.yaml import read_yaml
 
 # %% ../../nbs/problem/05_requirements.ipynb #14968474
@@ -122,8 +123,8 @@ def _data_parts(problem, promise):
     known = f"computed as known {_said(problem.decision.get('when'))}; freshness: {promise('freshness')}"
     return [
         ('sources', _owned(problem.sources) or 'unanswered', 'sources'),
-        ('snapshot and dictionary', schema, 'service_levels.storage'),
-        ('features', known, 'decision.when, service_levels.freshness')]
+        ('snapshot and dictionary', schema, 'service levels: storage'),
+        ('features', known, 'decision: when; service levels: freshness')]
 
 def _service_parts(problem, promise):
     "What answers, who decides, and what happens otherwise"
@@ -131,10 +132,10 @@ def _service_parts(problem, promise):
     service = f"{_said(problem.limits)}; available: {promise('availability')}; volume: {promise('volume')}"
     decides = f"{_said(decision.get('who'))}; {_said(decision.get('human_in_the_loop'))}"
     return [
-        ('service', service, 'limits, service_levels'),
-        ('decision', decides, 'decision.who, decision.human_in_the_loop'),
-        ('fallback', promise('fallback'), 'service_levels.fallback'),
-        ('labels and monitoring', promise('labels'), 'service_levels.labels')]
+        ('service', service, 'limits, service levels'),
+        ('decision', decides, 'decision: who, human in the loop'),
+        ('fallback', promise('fallback'), 'service levels: fallback'),
+        ('labels and monitoring', promise('labels'), 'service levels: labels')]
 
 def _yearly_volume(value):
     "The rows of a year that the worth is computed with, in words; None where nobody declared them"
@@ -148,7 +149,7 @@ def architecture_table(
     "The first drawing of the solution, from the problem statement"
     known = {'volume': _yearly_volume(problem.value)} | problem.service_levels
     def promise(name): return _said(known.get(name))
-    model = f'{problem.task} for {problem.target}, judged by {problem.metric}'
+    model = f'{problem.task} for {problem.target}, judged by {metric_name(problem.metric)}'
     rows = [
         *_data_parts(problem, promise),
         ('model', model, 'task, target, metric'),

@@ -163,7 +163,7 @@ def _worst_of_stages(stages, states):
 
 def _by_stage(stage, why):
     "A reason with the stage that gives it, unless it names the stage itself"
-    return why if repr(stage) in why else f'{stage}: {why}'
+    return why if repr(stage) in why else f"{stage.replace('_', ' ')}: {why}"
 
 def _unasked(evidence, asked, found):
     "Why evidence is not what the checklist asks for; empty where it is"

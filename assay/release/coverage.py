@@ -244,11 +244,11 @@ def coverage_rows(
     return [_row(r, known, reach) for r in _joined(plan, checklist)]
 
 # %% ../../nbs/release/10_coverage.ipynb #cde48c0e
-def _say_test(m): return f"{m[1]}: {m[2].replace('_', ' ')}"
+def _say_test(m): return f"{m[1]}: {m[2]}".replace('_', ' ')
 
 def say_test(
     text:str, # Text that names tests, such as `tests/test_repro.py::test_second_run_executes_nothing`
-)->str: # Such as `test_repro: second run executes nothing`
+)->str: # Such as `test repro: second run executes nothing`
     "Names of tests as sentences that are short enough for a table"
     return re.sub(r'tests/(\w+)\.py::test_(\w+)', _say_test, text)
 
@@ -257,14 +257,17 @@ _NAMES = ('id', 'sentence', 'stage', 'code', 'lessons and tests', 'artefacts', '
 def _report_link(stage):
     "A link from a report to that of another stage; the pages themselves begin with the front page"
     link = macro('parts.html.j2', 'link')
-    return link('site', '../index.html') if stage == 'site' else link(stage, f'../{stage}/report.html')
+    if stage == 'site': return link('site', '../index.html')
+    return link(stage.replace('_', ' '), f'../{stage}/report.html')
 
 def _cells(r):
     "One sentence as the cells of a row, in the order of `_NAMES`"
     lines = macro('parts.html.j2', 'lines')
     links = list(map(_report_link, r['stages']))
     tests = [*r['lessons'], *map(say_test, r['tests'])]
-    lists = (links, r['functions'], tests, r['artefacts'], r['gaps']+r['lacks'])
+    as_code = macro('parts.html.j2', 'code')
+    functions, artefacts = (list(map(as_code, r[name])) for name in ('functions', 'artefacts'))
+    lists = (links, functions, tests, artefacts, r['gaps']+r['lacks'])
     return [r['id'], r['text'], *map(lines, lists)]
 
 def _lacks_any(r): return bool(r['gaps'] or r['lacks'])

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['CRITERIA_ITEM', 'REMEDY', 'LEAK_ITEMS', 'BEHAVIOUR_ITEM', 'MONEY_ITEM', 'CLOSED', 'TONES', 'LISTS', 'criteria_row',
            'gate_rows', 'leak_rows', 'behaviour_rows', 'money_rows', 'release_rows', 'count_states', 'open_items',
-           'is_ready', 'next_step', 'stage_verdicts', 'evidence_label', 'said_state', 'item_place', 'checklist_html',
-           'open_html', 'list_html', 'readiness_verdict', 'readiness_metrics', 'readiness_checks', 'readiness_inputs']
+           'is_ready', 'next_step', 'release_needs', 'stage_verdicts', 'evidence_label', 'said_state', 'item_place',
+           'checklist_html', 'open_html', 'list_html', 'readiness_verdict', 'readiness_metrics', 'readiness_checks',
+           'readiness_inputs']
 
 # %% ../../nbs/release/12_readiness.ipynb #74e969d0
 from collections import Counter
@@ -19,7 +20,7 @@ from ..data.columns import CERTAIN, REMOVE, declared_form
 from .checklist import (
     SEVERITY, UNBUILT, evaluate_checklist, make_row, stage_state, waive_row)
 from .waivers import GATE_OWNERS, waiver_fault
-from ..core.rendering import item_name, macro, named_item, render, render_rows
+from ..core.rendering import item_name, macro, metric_name, named_item, render, render_rows
 
 # %% ../../nbs/release/12_readiness.ipynb #31a45ae0
 CRITERIA_ITEM = dict(
@@ -207,6 +208,21 @@ def next_step(
     first = todo[0]
     return f"{named_item(first['id'])}, by the {first['owner']}: {first['next']}"
 
+# %% ../../nbs/release/12_readiness.ipynb #b83d499c
+def release_needs(
+    rows, # Items of the checklist, from `assay.release.checklist.evaluate_checklist`
+    todo, # Those of them that keep the release closed
+)->str: # One or two sentences; empty where no item is signed
+    "Whose signature a release needs, and who has to act before"
+    signers = list(dict.fromkeys(r['owner'] for r in rows if r['kind'] == 'signed'))
+    if not signers: return ''
+    needs = f"A release needs the signature of the {' and of the '.join(signers)} (assay approve)"
+    if not todo: return f'{needs}.'
+    owners = [r['owner'] for r in todo]
+    counted = sorted(dict.fromkeys(owners), key=lambda o: (-owners.count(o), o))
+    first = ', '.join(f'{o} {owners.count(o)}' for o in counted)
+    return f'{needs}. Before it the open items have to be settled, by their owners: {first}.'
+
 # %% ../../nbs/release/12_readiness.ipynb #6fbb4f73
 def _verdict(m):
     "The verdict of a report; else why there is none"
@@ -221,11 +237,11 @@ def stage_verdicts(
 
 def evidence_label(
     evidence:str, # `file#key`
-)->str: # Such as `data: n_unlabelled`
+)->str: # Such as `data: rows read`
     "Short name of a reference to evidence, for a table"
     path, _, key = evidence.partition('#')
     name = Path(path).parent.name if path.endswith('metrics.json') else path
-    return f"{name}: {key.removeprefix('metrics.')}" if key else name
+    return f"{name.replace('_', ' ')}: {metric_name(key.removeprefix('metrics.'))}" if key else name
 
 # %% ../../nbs/release/12_readiness.ipynb #8a8123ed
 def said_state(

@@ -175,7 +175,8 @@ def _metric_name(stage, name, agreed):
     if stage == 'evaluation' and name in _ROWS: return f'{metric} on {_ROWS[name]}'
     return plain(metric_name(name))
 
-_LISTED = dict(item_states=_STATES, week_decisions=_WEEKS) # Words of a sentence to the numbers they count
+_LISTED = dict( # Words of a sentence to the numbers they count
+    items_said=('open', *_STATES), week_decisions=_WEEKS)
 
 def _first(stage, agreed):
     "The numbers that the answer of a stage names or counts, which a reader is told first"

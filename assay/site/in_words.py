@@ -115,13 +115,30 @@ def _listed(metrics, words):
     found = [(n, said) for name,said in words.items() if (n := _value(metrics, name))]
     return ', '.join(f'{_count(n)} {one if n == 1 else many}' for n,(one, many) in found)
 
+_CLOSED = 'pass', 'waived', 'not_applicable' # States of an item that keeps no release closed
+
+def _to_sign(metrics):
+    "How many items wait for a signature only, such as the approval itself"
+    if 'open' not in metrics: return 0
+    return sum(_value(metrics, k) for k in _STATES if k not in _CLOSED)-_value(metrics, 'open')
+
+def _items_said(metrics, problem):
+    "How many items are open, and in which states they and the others are: the parts add up to the whole"
+    if 'open' not in metrics: return ''
+    n, total = metrics['open']['value'], metrics['open']['n']
+    signed = _to_sign(metrics)
+    left = metrics | dict(unanswered=dict(value=_value(metrics, 'unanswered')-signed))
+    parts = _listed(left, {k: said for k,said in _STATES.items() if k not in _CLOSED})
+    others = [_listed(metrics, {k: _STATES[k] for k in _CLOSED})] + ['1 is the approval itself']*(signed > 0)
+    closed = f". Of the others {', and '.join(filter(None, others))}" if any(others) else ''
+    items = 'item' if total == 1 else 'items'
+    return f"{n} of {total} {items} must be settled before a release{parts and f': {parts}'}{closed}."
+
 def _left_to_sign(metrics, problem):
-    "That an open item waits for a signature only; empty where none does"
-    n = sum(_value(metrics, k) for k in ('fail', 'unanswered', 'stale'))-_value(metrics, 'open')
-    if n < 1 or 'open' not in metrics: return ''
-    which = 'The unanswered one' if _value(metrics, 'unanswered') == 1 else 'One of the unanswered'
-    return (f'{which} is the approval itself, which comes after this was written: whether the model is '
-            'released stands on the page of decisions.')
+    "That the approval is no finding of the stage; empty where no item waits for a signature"
+    if _to_sign(metrics) < 1: return ''
+    return ('The approval comes after this was written: whether the model is released stands on the page of '
+            'decisions.')
 
 # %% ../../nbs/site/00_in_words.ipynb #c083424b
 def _worse_end(m): return m.get('high' if m.get('better') == 'lower' else 'low')
@@ -312,7 +329,7 @@ _SAID_OF_SCORES = dict( # Of what scores and weeks say; see below
 
 _COMPUTED = dict( # Name in a sentence to what computes its words
     rule_is_idle=_rule_is_idle,
-    item_states=lambda metrics, problem: _listed(metrics, _STATES),
+    items_said=_items_said,
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
     left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval,
     threshold_because=_threshold_because, forecast_beside=_forecast_beside,

@@ -20,8 +20,10 @@ from ..release.model_card import card_row, model_card
 from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
 from ..evaluation.gain_picture import gain_picture
-from ..release.readiness import (
-    count_states, item_place, list_html, next_step, open_html, open_items, release_rows, said_state)
+from ..evaluation.weighed import weigh_verdicts, weigh_worths
+from assay.release.readiness import (
+    count_states, item_place, list_html, next_step, open_html, open_items, release_needs, release_rows,
+    said_state)
 from ..release.doubts import doubts, drafted_suspects, in_doubt, questions
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
@@ -207,7 +209,7 @@ def index_page(
     shown_todo = [r | dict(said=said_state(r), name=item_name(r['id']), at=at.get(r['id'])) for r in todo]
     waived = [r for r in rows if r['status'] == 'waived']
     items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=shown_todo, waived=waived,
-                 step=next_step(rows))
+                 step=next_step(rows), needs=release_needs(rows, todo))
     found_at = render('places.html.j2', dict(places=places)) if places else ''
     said = beside.said | answers_about(_with_forecast(measured), problem)
     asked = [_with_links(row, cells) for row in asked_questions(places, said, problem)]
@@ -215,6 +217,7 @@ def index_page(
     listed = dict(beside=beside.pages, places=found_at, asked=asked, rebuild=made)
     tables = _index_tables(board, late, rows, doubt)
     tables['gain'] = '' if doubt else gain_picture(problem, measured) # scores in doubt are no gain
+    tables |= dict(weighed=weigh_verdicts(measured), worth='' if doubt else weigh_worths(problem, measured))
     body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
     return make_page(problem.title, body, _SOURCE, frame, 'search.js' if places else '')

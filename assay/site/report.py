@@ -74,7 +74,7 @@ class Frame:
     @property
     def title(self)->str: # Such as `evaluation – Late flights`
         "The title of the page of a stage"
-        return f'{self.here} – {self.problem}'
+        return f"{self.here.replace('_', ' ')} – {self.problem}"
 
 # %% ../../nbs/site/03_report.ipynb #31a78cb6
 def _script_of(name):
