@@ -8,23 +8,32 @@ __all__ = ['Asked', 'Evaluated', 'evaluate']
 # %% ../../nbs/evaluation/23_own_scores.ipynb #4dad097b
 import dataclasses, functools
 
-import pandas as pd
+import numpy as np, pandas as pd
 
 from ..core.artifacts import check, metric
 from ..core.estimates import ends_of, say_formatted, say_plain
 from ..core.rendering import Result, metric_name
+from ..core.shapes import check_kind, count_of, meant, shape_faults
 from .checks import money_check
 from .criteria_met import Criteria
-from .decisions import check_costs, cost_threshold, decision_report, saving
+from .decisions import cost_threshold, decision_report, saving
 from .flow import ScoreTable
+from ..problem.plausible import COSTED, COSTS, METRICS, bar_faults, is_number
 from ..stats.calibration import Calibration
-from ..stats.metrics import metrics_for
+from ..stats.intervals import Resamples, weights_of
+from ..stats.metrics import metrics_for, score
 from ..stats.scored import Comparison
 
 # %% ../../nbs/evaluation/23_own_scores.ipynb #04348cda
+def _plain(v):
+    "A number of NumPy as one of Python; anything else as it is"
+    return v.item() if isinstance(v, np.generic) else v
+
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    "What a model must reach to be worth its use"
+    """What a model must reach to be worth its use
+
+    Raises `TypeError` or `ValueError` where the metric is none, or a number lies where no metric does."""
     metric:str # One of `assay.stats.metrics.METRICS`
     minimum:float # What the metric must reach; of a loss, the most that it may be
     margin:float=0. # How much better than today's practice it must be, in units of the metric
@@ -33,11 +42,21 @@ class Asked:
     def __post_init__(self):
         if self.judged_by not in ('interval', 'estimate'):
             raise ValueError(f"judged_by is {self.judged_by!r}; expected 'interval' or 'estimate'")
+        check_kind(self.metric, isinstance(self.metric, str), 'metric', 'the name of one, such as roc_auc')
+        if self.metric not in METRICS:
+            known = meant(self.metric, METRICS)
+            raise ValueError(f'metric is {self.metric!r}, which nothing computes{known}')
+        for name in ('minimum', 'margin'):
+            value = _plain(getattr(self, name))
+            check_kind(value, is_number(value), name, f'a number in units of {self.metric}')
+            object.__setattr__(self, name, value)
+        if found := bar_faults(self): raise ValueError('; '.join(found))
 
 # %% ../../nbs/evaluation/23_own_scores.ipynb #887ead2a
 def _measured(m):
     "An estimate with its interval and its rows, in words"
-    if pd.isna(m['low']): return f"{say_plain(m['value'])}, too few rows for an interval (n {m['n']:,})"
+    if pd.isna(m.get('low')):
+        return f"{say_plain(m['value'])}, too few rows or blocks for an interval (n {m['n']:,})"
     return say_formatted(ends_of(m), '.3g', m['n'])
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -87,6 +106,7 @@ class Evaluated(Result):
 
     def decisions(self)->pd.DataFrame: # As `decision_report` gives it
         "What the decisions of each model cost; empty where no cost is stated"
+        if not self.costs: return pd.DataFrame(columns=['model', 'cost', 'low', 'high'])
         return decision_report(self.compared, self.costs)
 
     def checks(self)->list: # Each a dictionary with `id`, `status` and `why`
@@ -119,11 +139,108 @@ class Evaluated(Result):
         return self.scores.plot()
 
 # %% ../../nbs/evaluation/23_own_scores.ipynb #69352e72
+_FEWEST = 10 # Rows, at least: fewer say nothing of a model
+_FEWEST_DRAWS = 20 # Resamples behind an interval, at least
+
+def _as_numbers(values, name):
+    "Outcomes or scores as an array; raises `TypeError` or `ValueError` where they are no finite numbers"
+    is_many = hasattr(values, '__len__') and not isinstance(values, str | bytes | dict)
+    check_kind(values, is_many, name, 'a list, an array or a column of numbers')
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind in 'cmM': raise TypeError('dates, times and complex numbers are none')
+        found = np.asarray(values, float)
+    except (TypeError, ValueError) as e:
+        raise ValueError(f'{name} holds what is no number ({e}); expected numbers: 0 and 1, or classes '
+                         'from 0') from None
+    known = np.isfinite(found)
+    if n := int((~known.all(1) if known.ndim == 2 else ~known).sum()):
+        raise ValueError(f'{name} has no finite number in {n:,} of {len(found):,} rows; expected one in '
+                         'each: leave these rows out of the outcome and of all scores')
+    return found
+
+def _check_classes(y, task):
+    "Raise `ValueError` where outcomes are no classes of the task"
+    if task == 'regression': return
+    if task == 'binary' and not np.isin(y, (0, 1)).all():
+        raise ValueError(f'the outcome holds {y[~np.isin(y, (0, 1))][0]:g}; expected 0 and 1 only, such as '
+                         "(outcome == 'late').astype(int)")
+    if (y < 0).any() or (y % 1).any():
+        raise ValueError(f'the outcome holds {y[(y < 0) | (y % 1 != 0)][0]:g}; expected numbers of classes, '
+                         'which are 0, 1, 2 and so on')
+
+_SUM_WITHIN = .01 # How far from 1 the probabilities of a row may add up
+
+def _check_scores(s, y, task, name):
+    "Raise `ValueError` where scores are not what models of the task give"
+    needs = dict(binary='one probability of 1', multiclass='one probability per class',
+                 regression='one number')[task]
+    if len(s) != len(y) or s.ndim != (2 if task == 'multiclass' else 1):
+        raise ValueError(f'{name} has the shape {s.shape}, beside {len(y):,} outcomes; expected {needs} '
+                         'in each row')
+    if task == 'regression': return
+    if s.min() < 0 or s.max() > 1:
+        raise ValueError(f'{name} goes from {s.min():g} to {s.max():g}; expected {needs}, from 0 to 1: bring '
+                         'them there first, points for example by (s-s.min())/(s.max()-s.min())')
+    if task == 'binary': return
+    if y.max() >= s.shape[1]:
+        raise ValueError(f'the outcome holds class {y.max():g}, and {name} has {s.shape[1]} columns; '
+                         'expected one for each class, from 0')
+    if (off := np.abs(s.sum(1)-1)).max() > _SUM_WITHIN:
+        raise ValueError(f'{name} adds up to {s[off.argmax()].sum():g} in row {off.argmax()}; expected 1 in '
+                         'each row')
+
+def _check_resamples(resamples, n):
+    "Raise `TypeError` or `ValueError` where no interval can be drawn"
+    check_kind(resamples, isinstance(resamples, Resamples), 'resamples',
+               'a Resamples, such as Resamples(days)')
+    draws = resamples.n
+    if not isinstance(draws, int) or draws < _FEWEST_DRAWS:
+        raise ValueError(f'the number of resamples is {draws!r}; expected {_FEWEST_DRAWS} or more: '
+                         'Resamples(..., n=200)')
+    for name, values in (('block', resamples.blocks), ('weight', resamples.weight)):
+        if values is not None and len(values) != n:
+            raise ValueError(f'the resamples have a {name} for {len(values):,} rows, beside {n:,} outcomes; '
+                             'expected one for each')
+    if resamples.weight is not None: weights_of(pd.DataFrame(dict(weight=resamples.weight)), 'weight')
+
+def _check_compared(compared, asked, names):
+    "Raise `TypeError` or `ValueError` where outcomes and scores are none that can be judged"
+    y = _as_numbers(compared.y, 'the outcome')
+    if y.ndim != 1: raise ValueError(f'the outcome has the shape {y.shape}; expected one number in each row')
+    if len(y) < _FEWEST:
+        raise ValueError(f'{count_of(len(y), "row")} to judge by; expected {_FEWEST} or more, as fewer say '
+                         'nothing of a model')
+    _check_classes(y, compared.task)
+    _check_resamples(compared.resamples, len(y))
+    for name in names:
+        called = f'the score of {name!r}'
+        _check_scores(_as_numbers(compared.scores[name], called), y, compared.task, called)
+        if not np.isfinite(score(asked.metric, compared.y, compared.scores[name], compared.weight)):
+            raise ValueError(f'{asked.metric} is undefined here: in the {len(y):,} rows, or those that '
+                             'count, all outcomes are the same; expected outcomes that differ')
+
+def _check_costs(costs, task):
+    "The costs as numbers of Python; raises `TypeError` or `ValueError` where one is no cost of the task"
+    check_kind(costs, isinstance(costs, dict), 'costs', 'a mapping such as {false_positive: 1}')
+    def plain(v): return {k: _plain(x) for k,x in v.items()} if isinstance(v, dict) else _plain(v)
+    costs = {k: plain(v) for k,v in costs.items()}
+    found = shape_faults(COSTED[task], costs, 'costs')
+    for name in COSTS[task]:
+        c = costs.get(name)
+        if costs and c is None: found.append(f'costs lack {name}; expected what one costs')
+        least = c.get('low') if isinstance(c, dict) else c
+        if is_number(least) and least < 0:
+            found.append(f'costs.{name} is {least:g}; expected 0 or more, as an error gains nothing')
+    if found: raise ValueError('; '.join(found))
+    return costs
+
 def _with_thresholds(compared, costs):
     "The comparison with a threshold for each model that has none"
     if compared.task != 'binary' or not costs: return compared
-    cheapest = cost_threshold(check_costs(costs))
-    thresholds = dict.fromkeys(compared.scores, cheapest) | compared.thresholds
+    given = {k: _plain(t) for k,t in compared.thresholds.items() if t is not None}
+    for k,t in given.items(): check_kind(t, is_number(t), f'the threshold of {k!r}', 'a number')
+    thresholds = dict.fromkeys(compared.scores, cost_threshold(costs)) | given
     return dataclasses.replace(compared, thresholds=thresholds)
 
 def evaluate(
@@ -135,11 +252,19 @@ def evaluate(
 )->Evaluated: # Verdict, scores, criteria, saving; shows itself in a notebook
     """Judge the scores of a model beside today's practice
 
-    Raises `ValueError` where one of the two was not scored, the metric is of another task, or costs lack
-    an error."""
+    Raises `TypeError` or `ValueError` where one of the two was not scored, outcomes and scores are none of
+    the task, the metric is of another task, or costs lack an error."""
+    check_kind(compared, isinstance(compared, Comparison), 'compared',
+               "a Comparison, such as Comparison(outcomes, dict(model=scores, today=scores_of_today))")
+    check_kind(asked, isinstance(asked, Asked), 'asked', "an Asked, such as Asked('roc_auc', .7)")
+    check_kind(compared.scores, isinstance(compared.scores, dict), 'scores',
+               'a mapping such as dict(model=scores, today=scores_of_today)')
     for name in (model, today): compared[name] # says which models were scored
+    if model == today: raise ValueError(f'model and today are both {model!r}; expected two models')
     if asked.metric not in metrics_for(compared.task):
         expected = f'for task {compared.task!r} expected one of {metrics_for(compared.task)}'
         raise ValueError(f'metric is {asked.metric!r}; {expected}')
-    judged = dataclasses.replace(_with_thresholds(compared, costs), metric=asked.metric)
-    return Evaluated(judged.only(model, today), model, today, asked, costs)
+    stated = _check_costs(costs, compared.task)
+    _check_compared(compared, asked, (model, today))
+    judged = dataclasses.replace(_with_thresholds(compared, stated), metric=asked.metric)
+    return Evaluated(judged.only(model, today), model, today, asked, stated)

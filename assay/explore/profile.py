@@ -177,7 +177,7 @@ def _profile_row(c, x, levels):
     if not len(known): return res
     if c['kind'] == 'number': return res | _spread(c, known.to_numpy(dtype='float64'))
     values, n = distinct_values(known)
-    return res | dict(top=str(min(values[n == n.max()])), top_share=float(n.max()/len(known)))
+    return res | dict(top=min(map(str, values[n == n.max()])), top_share=float(n.max()/len(known)))
 
 def profile(
     summary:dict, # From `summarise`, `merge` or `summarise_parquet`

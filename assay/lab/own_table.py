@@ -20,7 +20,7 @@ from ..evaluation.importance import Shuffling, Subject, column_groups, plot_grou
 from ..evaluation.scores import score_table
 from ..explore.leakage import ID, leakage_scan, suspected
 from ..explore.profile import profile, summarise
-from ..explore.skill import column_skills
+from ..explore.skill import check_values, column_skills
 from ..feasibility.case import StudySettings, make_case, params_of
 from ..feasibility.study import StudyContext, assess_feasibility, decide
 from ..feasibility.verdict import as_metric_counts, sign_of
@@ -344,16 +344,98 @@ def _free_name(df):
     while name in df: name += '_'
     return name
 
+_LARGEST = 1e100 # Numbers above it have squares that no computer holds
+
 def _check_rows(df, target, features, id):
     "Raise `ValueError` where nothing can be learnt from the rows, or a row is there twice"
-    if not features: raise ValueError(f'no column besides {target!r} can be learnt from; expected some')
     if len(df) < FEWEST_ROWS:
-        raise ValueError(f'{len(df)} rows have an outcome in {target!r}; expected {FEWEST_ROWS} or more')
+        raise ValueError(f'{count_of(len(df), "row")} with an outcome in {target!r}; expected {FEWEST_ROWS} '
+                         'or more')
+    if not features: raise ValueError(f'no column besides {target!r} can be learnt from; expected some')
     if id and (n := int(df[id].duplicated().sum())):
         raise ValueError(f'id names {id!r}, in which {n:,} rows repeat a name; expected one name a row')
     for c in df[[target, *features]].select_dtypes('float'):
         if n := int(np.isinf(df[c]).sum()):
             raise ValueError(f'the column {c!r} has {n:,} infinite values; expected numbers: replace them')
+        if (most := df[c].abs().max()) > _LARGEST:
+            raise ValueError(f'the column {c!r} has {most:.3g}; expected numbers below {_LARGEST:g}: write '
+                             'them in another unit')
+
+def _of_one_kind(s):
+    "Can the values of a column be put in order, as texts can, and texts beside numbers cannot?"
+    try: return sorted(s.dropna().unique()) is not None
+    except TypeError: return False
+
+def _unread(s):
+    "What to do about a column of values of which no model learns; empty where there is no need"
+    of = s.dtype
+    if of.kind == 'c': return 'complex numbers; expected plain ones: df[{c!r}] = df[{c!r}].abs()'
+    if isinstance(of, pd.ArrowDtype):
+        return "values of Arrow; expected those of pandas: df.convert_dtypes(dtype_backend='numpy_nullable')"
+    if of == object and not _of_one_kind(s):
+        kinds = ', '.join(sorted({type(v).__name__ for v in s.dropna()}))
+        return f'values of several kinds, or of one without an order ({kinds}); expected one kind: ' \
+               'df[{c!r}] = df[{c!r}].astype(str)'
+    return ''
+
+def _no_outcome(s):
+    "What to do about a target of which no model learns as it is; empty where there is no need"
+    of = getattr(getattr(s, 'cat', s), 'categories', s).dtype
+    if isinstance(of, pd.IntervalDtype):
+        return 'bands; expected their names: df[{c!r}] = df[{c!r}].astype(str)'
+    if of.kind == 'm': return 'durations; expected numbers: df[{c!r}] = df[{c!r}].dt.total_seconds()'
+    is_period = isinstance(of, pd.PeriodDtype)
+    return 'periods; expected classes or numbers, such as the days until then' if is_period else ''
+
+def _no_moment(s):
+    "What to do about a column of moments that holds something near; empty where there is no need"
+    if isinstance(s.dtype, pd.PeriodDtype):
+        return 'periods; expected moments: df[{c!r}] = df[{c!r}].dt.to_timestamp()'
+    return 'durations; expected moments: add the day on which they start' if s.dtype.kind == 'm' else ''
+
+def _check_table(df):
+    "Raise an error for what is no table, and for names that do not tell its columns apart"
+    check_kind(df, isinstance(df, pd.DataFrame), 'the table', 'a data frame')
+    if odd := [c for c in df.columns if not isinstance(c, str)]:
+        raise ValueError(f'the table has a column called {odd[0]!r}; expected names that are texts: '
+                         'df.columns = [str(c) for c in df.columns]')
+    if twice := df.columns[df.columns.duplicated()].tolist():
+        raise ValueError(f'the table has {twice[0]!r} twice; expected each name once')
+
+def _check_roles(df, roles, today):
+    "Raise an error where a role is given to no column, or two roles to one"
+    check_kind(roles['target'], isinstance(roles['target'], str), 'target', 'the name of a column')
+    named = {k: c for k,c in roles.items() if c is not None}
+    for role, c in named.items():
+        check_kind(c, isinstance(c, str), role, 'the name of a column')
+        check_columns(df, [c], role)
+    check_kind(today, isinstance(today, list | tuple), 'today', 'a list of names of columns')
+    for c in today: check_kind(c, isinstance(c, str), 'a column of today', 'its name')
+    check_columns(df, today, 'today')
+    held = list(named.values())
+    if twice := [c for c in held if held.count(c) > 1]:
+        raise ValueError(f'{twice[0]!r} is given two roles, of {", ".join(named)}; '
+                         'expected a column for each')
+    if roles['target'] in today:
+        raise ValueError(f"today names the target {roles['target']!r}; expected what people know when "
+                         'they decide')
+
+def _check_settings(metric, n_boot, seed):
+    "Raise an error where a number or the metric can be none"
+    is_name = metric is None or isinstance(metric, str)
+    check_kind(metric, is_name, 'metric', 'the name of one, such as roc_auc')
+    for name, v in dict(n_boot=n_boot, seed=seed).items():
+        check_kind(v, isinstance(v, int | np.integer) and not isinstance(v, bool), name, 'a whole number')
+    if n_boot < FEWEST_DRAWS: raise ValueError(f'n_boot is {n_boot}; expected {FEWEST_DRAWS} or more')
+    if not 0 <= seed < 2**32: raise ValueError(f'seed is {seed}; expected 0 to {2**32-1}')
+
+def _check_held(df, target, time):
+    "Raise `ValueError` where a column holds values of which nothing can be learnt or told"
+    check_values(df)
+    found = [(c, _unread(df[c])) for c in df] + [(target, _no_outcome(df[target]))]
+    if time is not None: found.append((time, _no_moment(df[time])))
+    if said := [f'the column {c!r} holds {why.format(c=c)}' for c,why in found if why]:
+        raise ValueError('; '.join(said))
 
 def _why_aside(s, kind):
     "Why nothing is learnt from a column"
@@ -385,15 +467,10 @@ class OwnTable(Jobs):
     seed:int=0 # Random seed
 
     def __post_init__(self):
-        check_kind(self.df, hasattr(self.df, 'columns'), 'the table', 'a data frame')
-        if odd := [c for c in self.df.columns if not isinstance(c, str)]:
-            raise ValueError(f'the table has a column called {odd[0]!r}; expected names that are texts: '
-                             'df.rename(columns=str)')
-        if twice := self.df.columns[self.df.columns.duplicated()].tolist():
-            raise ValueError(f'the table has {twice[0]!r} twice; expected each name once')
-        if self.n_boot < FEWEST_DRAWS:
-            raise ValueError(f'n_boot is {self.n_boot}; expected {FEWEST_DRAWS} or more')
-        check_columns(self.df, self.today, 'today')
+        _check_table(self.df)
+        _check_roles(self.df, dict(target=self.target, time=self.time, id=self.id), self.today)
+        _check_settings(self.metric, self.n_boot, self.seed)
+        _check_held(self.df, self.target, self.time)
         check_read(self.df, self.time)
 
     def __repr__(self):

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['METRICS', 'GROUP_METRICS', 'SIGNED', 'COSTS', 'TESTED_IN', 'Money', 'COSTED', 'GROUP_LIMITS', 'LIMITS', 'VALUES',
            'QUESTIONS', 'ITEMS', 'RESPONSIBLE', 'ANSWERS', 'Responsible', 'Answers', 'BEHAVIOURS', 'DIRECTIONS',
-           'is_number', 'is_date', 'Amount', 'BinaryCosts', 'MulticlassCosts', 'RegressionCosts', 'Value', 'Limits',
-           'Hypothesis', 'Decision', 'Agreed', 'Watched', 'Answer', 'Behaviour', 'behaviour_faults', 'faults',
+           'is_number', 'is_date', 'bar_faults', 'Amount', 'BinaryCosts', 'MulticlassCosts', 'RegressionCosts', 'Value',
+           'Limits', 'Hypothesis', 'Decision', 'Agreed', 'Watched', 'Answer', 'Behaviour', 'behaviour_faults', 'faults',
            'name_faults', 'refuse']
 
 # %% ../../nbs/problem/02_plausible.ipynb #940745b1
@@ -84,11 +84,14 @@ def _criterion(p):
     elif p.metric not in fit:
         res = [f'metric is {p.metric!r}, which is not for a {p.task} task; expected one of {fit}']
     else:
-        res = _bar(p, *METRICS[p.metric][1])
+        res = bar_faults(p)
     return res + today_faults(p.today)
 
-def _bar(p, low, high):
-    "Faults of minimum and margin, for a metric between `low` and `high`"
+def bar_faults(
+    p, # Anything with `metric`, which is one of `METRICS`, `minimum` and `margin`, which are numbers
+)->list: # Sentences; empty where both can be meant
+    "Faults of minimum and margin, beside the range of the metric"
+    low, high = METRICS[p.metric][1]
     width = high-low
     res = []
     if not low <= p.minimum <= high:

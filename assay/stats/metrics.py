@@ -206,7 +206,7 @@ _SHRUNK = np.linspace(0, 1, 41)[:, None] # Shares of the observed gaps that may 
 def _mean_distance(m, sd):
     "Mean distance from 0 of normal numbers: that of their mean alone, where they do not vary"
     sd = np.maximum(sd, 1e-300)
-    z = np.abs(m)/sd
+    z = np.minimum(np.abs(m)/sd, 100.) # farther out nothing changes
     of_spread = sd*math.sqrt(2/math.pi)*np.exp(-z*z/2)
     return of_spread+np.abs(m)*erf(z/math.sqrt(2))
 

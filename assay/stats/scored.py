@@ -7,7 +7,7 @@ __all__ = ['Scored', 'Comparison']
 
 # %% ../../nbs/stats/05_scored.ipynb #f0039990
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 import numpy as np
 
 from .intervals import Resamples, gain as as_gain, interval, paired_difference
@@ -64,7 +64,7 @@ class Comparison:
         model:str, # Name of a model
     )->Scored: # Its scores; raises `ValueError` where it was not scored
         "One of the models"
-        if model not in self.scores:
+        if not isinstance(model, Hashable) or model not in self.scores:
             raise ValueError(f"no model is called {model!r}; scored: {list(self.scores)}")
         scores = self.scores[model]
         threshold = self.thresholds.get(model)
