@@ -434,7 +434,7 @@ def test_a_change_that_lasts_is_seen_in_what_was_served(released, weeks, known, 
     assert not first["facts"]["lasting"]  # the naive way: all rows as one window never know a window before
     if retrain:
         assert first["rule"] in ("scores mean something else", "outcomes have moved")
-        assert "for the second window running; week from 2014-0" in first["why"]
+        assert "for the second window running; so says the week from 2014-0" in first["why"]
 
 
 def test_without_moments_the_weeks_are_those_of_the_clock_of_the_log(released):

@@ -331,10 +331,20 @@ class FinalTest(Result):
         of_scores = self.scores.metrics() | self.main | self.gains
         return of_scores | self.groups.metrics() | self._use_metrics() | self._trust_metrics()
 
+    def _saving_over_constant(self):
+        """What the model saves beside the same answer for every row, where today's practice is no better
+
+        Of two classes the cheaper one answer for all rows counts as a practice already."""
+        lies = self.gains['rule_over_constant']
+        if self.problem.task == 'binary' or lies.get('low') is None or lies['low'] > 0: return {}
+        saved = saving(self.compared, costs_of(self.problem)[0], 'model', 'constant')
+        return {} if saved['value'] is None else dict(saving_over_constant=saved)
+
     def _use_metrics(self):
         "What decisions with the model are worth, and to whom they are worth least"
         known = dict(saving_per_1000=self.saving, worst_group=self.groups.worst())
         known |= worst_class(self.by_class)
+        known |= self._saving_over_constant()
         if self.problem.task != 'binary': return known # neither a threshold nor a calibration
         known |= self._threshold_metrics() | self.counts
         if doubts := self._money_doubts(): known |= dict(saving_doubts=as_metric('; '.join(doubts)))
