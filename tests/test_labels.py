@@ -22,7 +22,7 @@ PYTHON = {
     "a word of Python": re.compile(r"^(?:None|nan|NaN|NaT|<NA>|True|False)$|\bnp\.\w+\("),
     "digits that no reader needs": re.compile(r"\d\.\d{9,}"),
 }
-LONGEST = 12  # Words of a label; what is longer is a sentence, which may name a key of a file
+LONGEST = 12  # Words of a label; a sentence may name a key of a file
 
 PLANTED = dict(
     mapping="<pre>{'value': 0.5}</pre>",
@@ -65,7 +65,8 @@ def python_in(text):
 
 def keys_in(text, columns):
     "The keys that a label names"
-    return [] if len(text.split()) > LONGEST else [k for k in KEY.findall(text) if k not in columns]
+    is_sentence = len(text.split()) > LONGEST or "problem.yaml" in text
+    return [] if is_sentence else [k for k in KEY.findall(text) if k not in columns]
 
 
 def faults(page, columns):

@@ -19,7 +19,7 @@ def _places_of(half):
 
 def _sides(values, bounds):
     "On which side of each bound each number lies"
-    return [(v > b)-(v < b) for v in values for b in bounds]
+    return [int(v > b)-int(v < b) for v in values for b in bounds] # numpy subtracts no booleans
 
 MOST_MORE = 4 # Digits that are added, at most, where rounding would carry a number to another side of a bound
 
@@ -86,6 +86,7 @@ def say_estimate(
     bounds=(), # Numbers that it is compared with, such as the agreed minimum
     whole:bool=False, # Does it count things, or money?
     percent:bool=False, # Is it a share, which is said in percent?
+    n:int=None, # As of `say_ends`
 )->str: # Such as `0.38 (0.25 to 0.52)`
     "An estimate with its interval, with the digits that the interval supports"
     ends = [v*(100 if percent else 1) for v in ends_of(m)]
@@ -93,4 +94,4 @@ def say_estimate(
     places = places_supported(ends, bounds)
     if places is None: said = [f'{v:,.0f}' if whole else f'{say_plain(v)}{unit}' for v in ends]
     else: said = [_with_places(v, min(places, 0) if whole else places, unit) for v in ends]
-    return say_ends(*said)
+    return say_ends(*said, n)

@@ -13,7 +13,7 @@ import ast, collections, dataclasses, decimal, functools, itertools, json, math,
 from pathlib import Path
 
 from .artifacts import write_text
-from .estimates import ends_of, say_ends
+from .estimates import ends_of, say_ends, say_estimate
 from .imports import package_folder
 from .yaml import read_yaml
 
@@ -242,8 +242,13 @@ def _is_measured(v):
     if not isinstance(v, dict) or not _MEASURED <= v.keys() <= _MEASURED | {'n', 'better'}: return False
     return all(_is_number(v[k]) for k in _MEASURED)
 
+def _is_wide(value, low, high):
+    "Is it an estimate whose interval says how many of its digits mean something?"
+    return all(_is_number(v) and math.isfinite(_float(v)) for v in (value, low, high)) and high > low
+
 def _interval(v):
-    "A metric as `value (low to high, n)`, all with the same digits"
+    "A metric as `value (low to high, n)`, with the digits that a sentence gives it"
+    if _is_wide(*ends_of(v)): return say_estimate(v, n=v.get('n'))
     said, _ = _column(ends_of(v))
     return say_ends(*said, v.get('n'))
 
@@ -362,12 +367,14 @@ def _beside_ends(value, low, high):
     return say_ends(value, low, high).strip() if low and high else value
 
 def _estimates(columns):
-    "The texts of a column of estimates with their ends, all with the same digits"
+    "The texts of a column of estimates with their ends, each with the digits that a sentence gives it"
     def known(values): return [v for v in values if not _is_blank(v)]
     are_large = _are_large(known(columns[0]))
     places = 0 if are_large else _column_places(known(itertools.chain(*columns)))
-    rows = zip(*columns)
-    texts = [_beside_ends(*[_estimate(v, places) for v in row]) for row in rows]
+    def told(row):
+        if _is_wide(*row): return say_estimate(dict(zip(('value', 'low', 'high'), map(_float, row))))
+        return _beside_ends(*[_estimate(v, places) for v in row])
+    texts = list(map(told, zip(*columns)))
     are_numbers = True
     return texts, are_numbers
 

@@ -12,7 +12,7 @@ import dataclasses, math, hashlib
 import numpy as np, sklearn.metrics as sk
 
 from ..core.artifacts import check, to_json
-from ..core.estimates import ends_of, say_formatted
+from ..core.estimates import say_estimate
 from ..core.shapes import count_of
 from ..problem.year import loses_a_year
 from ..stats.intervals import is_better
@@ -109,7 +109,7 @@ def _has_ends(m):
 def _told(m):
     "A metric with its interval in words"
     if not _has_ends(m): return 'without an interval'
-    return f"{say_formatted(ends_of(m), '.3f')} on {m['n']:,} rows"
+    return f"{say_estimate(m)} on {m['n']:,} rows"
 
 # %% ../../nbs/evaluation/05_checks.ipynb #734f452d
 def baseline_checks(
@@ -352,9 +352,8 @@ def _told_saving(saving, currency):
     "A saving per 1,000 decisions in words"
     unit = f' {currency}' if currency else ''
     if saving.get('value') is None: return 'the saving over today\'s practice was not measured'
-    ends = f" ({saving['low']:,.0f} to {saving['high']:,.0f})" if _has_ends(saving) else ''
-    said = f"{saving['value']:,.0f}{unit}{ends} per 1,000 decisions over today's practice"
-    return f"{said}, on {saving['n']:,} rows"
+    amount = say_estimate(saving, whole=True) if _has_ends(saving) else f"{saving['value']:,.0f}"
+    return f"{amount}{unit} per 1,000 decisions over today's practice, on {saving['n']:,} rows"
 
 _SAVED = dict(
     {'pass': 'the model saves {}'},

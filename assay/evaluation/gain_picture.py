@@ -50,7 +50,7 @@ class Panel:
 _MEASURED = ( # Stage, name of its gain, and what the picture says of it
     ('feasibility', 'gain', 'forecast, by a simple model (feasibility)'),
     ('evaluation', 'gain_over_rule', 'on the test rows (evaluation)'),
-    ('monitoring', 'gain_over_rule', 'in the replayed weeks (monitoring)'))
+    ('monitoring', 'gain_over_rule', 'in the replayed rows (monitoring)'))
 
 def _bar(text, m):
     "The bar of a metric; none where it has no interval"

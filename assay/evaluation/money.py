@@ -11,6 +11,7 @@ import dataclasses, itertools, math
 import pandas as pd
 
 from ..core.artifacts import read_metrics
+from ..core.estimates import say_estimate
 from ..core.rendering import Result, show
 from .checks import saving_state
 from .decisions import costs_of, in_currency
@@ -51,7 +52,7 @@ def _within_words(counts, problem):
     acted, found, saved = ((counts or {}).get(f'{k}_within') for k in ('acted', 'found', 'saving'))
     if not (acted and found and saved): return ''
     unit = f" {problem.costs.get('currency') or ''}".rstrip()
-    saving = f"{saved['value']:,.0f}{unit} ({saved['low']:,.0f} to {saved['high']:,.0f})"
+    saving = f'{say_estimate(saved, whole=True)}{unit}'
     return (f"Acting only on the {acted['value']:,.0f} of 1,000 with the highest scores, as many as can be "
             f"acted on, the model would find {found['value']:,.0f}; beside today's practice that saves "
             f"{saving} per 1,000 decisions.")

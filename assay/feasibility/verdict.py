@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ..core.estimates import say_estimate
 from ..core.rendering import human_name
 from ..data.columns import CERTAIN, REMOVE
 
@@ -358,6 +359,7 @@ def say_interval(
 )->str: # Such as `0.12 (0.03 to 0.19, n 900)`
     "Format a number with its interval for a sentence"
     if not m: return 'not measured'
+    if None not in (m.get('value'), m.get('low'), m.get('high')): return say_estimate(m, n=m.get('n'))
     n = f", n {m['n']:,}" if m.get('n') else ''
     return f"{say_number(m['value'])} ({say_number(m['low'])} to {say_number(m['high'])}{n})"
 

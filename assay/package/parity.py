@@ -79,7 +79,8 @@ def _is_same(p):
 
 def _limit_check(id, name, limit, shares):
     "Does what was measured keep one agreed limit?"
-    if limit is None: return check(id, 'not_applicable', f'problem.yaml sets no limit {name}', 'problem.yaml')
+    unset = f'problem.yaml sets no limit of {human_name(name)}'
+    if limit is None: return check(id, 'not_applicable', unset, 'problem.yaml')
     share = shares[name]
     found = 'beyond' if share is None else f'at most {share:.0%} of'
     why = f'{found} the limit of {limit:g} for {human_name(name)}'

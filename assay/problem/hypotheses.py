@@ -9,7 +9,7 @@ __all__ = ['STAGES', 'COLUMNS', 'undeclared', 'state_of', 'hypothesis_table', 'h
 import pandas as pd
 
 from ..core.artifacts import check
-from ..core.estimates import say_formatted
+from ..core.estimates import say_estimate
 from ..core.shapes import meant
 from .plausible import is_number
 
@@ -97,7 +97,7 @@ def _told(r):
     "One hypothesis in a few words"
     name = f'{r.id} ({r.statement})' if r.id and r.statement else r.id or r.statement
     if r.state.startswith('not tested'): return f'{name} is {r.state}'
-    measured = say_formatted((r.value, r.low, r.high), '.3g')
+    measured = say_estimate(dict(value=r.value, low=r.low, high=r.high), (r.above,))
     return f'{name} is {r.state}: {measured}, the line is {r.above:g}'
 
 def _evidence(stage, table, decided):

@@ -9,6 +9,7 @@ __all__ = ['EMPTY', 'CARD_ITEM', 'model_card', 'card_name', 'as_text', 'card_mar
 import re
 
 from ..core.artifacts import place
+from ..core.estimates import say_estimate
 from ..core.rendering import metric_name
 from ..problem.outcome_words import case_words
 from .checklist import make_row
@@ -40,9 +41,8 @@ def _say(m):
     "One metric in words: value, interval, n"
     if m.get('value') is None: return m.get('why') or 'not computed'
     has_ends = m.get('low') is not None and m.get('high') is not None
-    ends = [f"{_shown(m['low'])} to {_shown(m['high'])}"] if has_ends else []
-    beside = ', '.join(ends + ([f"n {m['n']:,}"] if m.get('n') else []))
-    return f"{_shown(m['value'])} ({beside})" if beside else _shown(m['value'])
+    if has_ends: return say_estimate(m, n=m.get('n'))
+    return f"{_shown(m['value'])} (n {m['n']:,})" if m.get('n') else _shown(m['value'])
 
 # %% ../../nbs/release/13_model_card.ipynb #9e7648ed
 _OF_MODEL = (
@@ -116,7 +116,10 @@ def _by_group(problem, found):
     "The agreed metric of every watched group"
     declared = dict(watched=', '.join(problem.groups) or 'none declared',
                     sensitive=', '.join(problem.sensitive) or 'none declared')
-    return declared | _numbers(found, 'evaluation', _OF_GROUPS, _COUNTED)
+    metric = metric_name(problem.metric)
+    def named(k): return f'{metric}, {metric_name(k)}' if k.startswith('group_') else k
+    numbers = _numbers(found, 'evaluation', _OF_GROUPS, _COUNTED)
+    return declared | {named(k): v for k,v in numbers.items()}
 
 # %% ../../nbs/release/13_model_card.ipynb #32aba4f1
 _WORSE, _BADLY = 'groups_served_worse', 'groups_served_badly'
