@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# where the environment was made, as its commands say; nothing where there is none
+MADE_IN := $(shell sed -nE "1,2s%^(..|'''exec' \"?)(/.*)/$(BIN)/python.*%\2%p" $(BIN)/assay 2>/dev/null)
 LESSONS ?= 1
 # types whose names stand in quotes, since importing them would load a library or a higher floor
 QUOTED := ["pandas", "sklearn", "Problem", "Dictionary", "GroupWatch"]
@@ -16,6 +18,15 @@ export ORT_DISABLE_TELEMETRY := 1
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# the commands in .venv name the folder where they were made: elsewhere they do not start, or start the old ones
+ifneq ($(or $(MADE_IN),$(CURDIR)),$(CURDIR))
+$(READY): moved
+endif
+
+moved:
+	@echo "set-up: this folder was $(MADE_IN); the environment is made again for $(CURDIR)"
+	@rm -rf $(VENV)
 
 $(READY): requirements.lock tests/axe.lock settings.ini setup.py pyproject.toml
 	@echo "set-up: $$(grep -c == requirements.lock) packages of requirements.lock, each checked against its hash (about five minutes, once)"
@@ -110,4 +121,4 @@ lock-check: setup ## can every platform of the README install requirements.lock?
 	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
 	done
 
-.PHONY: help setup run test test-record test-slow test-long check lab serve monitor audit truths bench deps export wheel schema site readme lock lock-check
+.PHONY: help moved setup run test test-record test-slow test-long check lab serve monitor audit truths bench deps export wheel schema site readme lock lock-check

@@ -71,6 +71,25 @@ def merge(ours, theirs):
     return merge_ledgers()
 
 
+def test_amid_a_merge_nobody_is_told_to_drop_the_lines_of_one_branch(repo):
+    "The control is the command that is named instead"
+
+    def both(key, minimum):
+        waive(key)
+        agree(minimum)
+
+    on("other", partial(both, repo / "bob.pem", 0.4))
+    on("main", partial(both, repo / "ann.pem", 0.3))
+    git("merge", "--no-commit", "--no-ff", "other", ok=False)
+    for read in (read_ledger, partial(read_chain, "waivers")):
+        with pytest.raises(ValueError, match="holds both sides of a merge.*`assay merge`") as e:
+            read()
+        assert "git checkout" not in str(e.value)
+    merge_ledgers()
+    assert len(read_ledger()) == 3
+    assert [e["by"] for e in read_chain("waivers")] == ["Ann"]
+
+
 def finish():
     git("add", "-A")
     git("commit", "-qm", "merged")

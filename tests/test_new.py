@@ -166,6 +166,38 @@ def test_a_project_has_the_files_that_its_readme_names(files):
     )
 
 
+# The first lines of a command in an environment; with a long path, or one with a blank, the shell starts it
+SCRIPTS = {
+    "plain": "#!{}/.venv/bin/python\n",
+    "long": '#!/bin/sh\n\'\'\'exec\' "{}/.venv/bin/python" "$0" "$@"\n',
+}
+
+
+@pytest.mark.parametrize("makefile", ["Makefile", "assay/kit/project/Makefile"])
+@pytest.mark.parametrize("form", SCRIPTS)
+def test_a_folder_that_was_moved_or_copied_makes_its_environment_again(makefile, form, tmp_path):
+    "The commands of an environment name the folder where they were made; the control stays where it was"
+    folder = tmp_path / "a folder"
+    commands = folder / ".venv/bin"
+    commands.mkdir(parents=True)
+    shutil.copy(Path(__file__).parents[1] / makefile, folder / "Makefile")
+    (folder / "tests").mkdir()
+    for name in ("requirements.lock", "settings.ini", "setup.py", "pyproject.toml", "tests/axe.lock"):
+        (folder / name).touch()
+    (folder / ".venv/.ready").touch()
+    (folder / ".venv/.exported").touch()
+
+    def planned(made_in):
+        (commands / "assay").write_text(SCRIPTS[form].format(made_in))
+        return subprocess.run(["make", "-n", "setup"], cwd=folder, capture_output=True, text=True).stdout
+
+    moved = planned(tmp_path / "old")
+    assert f"this folder was {tmp_path}/old; the environment is made again for {folder}" in moved
+    assert "rm -rf .venv\n" in moved
+    assert "pip install" in moved
+    assert "pip install" not in planned(folder)  # control
+
+
 def test_the_stages_of_a_project_name_their_code_by_the_lock(files, tmp_path):
     (tmp_path / "dvc.yaml").write_text(files["dvc.yaml"])
     stages = read_yaml(tmp_path / "dvc.yaml")["stages"]

@@ -20,6 +20,7 @@ from ..core.shapes import (
 from ..core.keys import refuse_unlisted
 from ..core.places import place
 from ..core.yaml import read_yaml
+from ..problem.outcome_words import fold_word, is_no_answer
 from ..problem.plausible import is_date
 
 # %% ../../nbs/data/08_columns.ipynb #37d73599
@@ -37,20 +38,29 @@ def _is_said(v): return v.strip().lower() not in ('', '…', '...', 'unanswered'
 
 class _Said(Expected):
     "Beside text: somebody has said something"
-    def tail(self, value): return ', which is no answer; expected words'
+    def tail(self, value): return f', which is no answer; expected {self.words}'
 
 Said = Annotated[str, _Said('words', _is_said)]
 Day = Annotated[object, Expected('a day such as 2026-11-06', is_date), Holds(str)]
 
+_BARE = ('yes', 'no', 'ok', 'true', 'false', 'none', 'ja', 'nein', 'oui', 'non') # They say no why
+
+def _is_reason(v):
+    "Does a text say why, in a word or more?"
+    has_letters = any(c.isalpha() for c in v)
+    return has_letters and _is_said(v) and not is_no_answer(v) and fold_word(v).rstrip('.!') not in _BARE
+
+_Reason = Annotated[str, _Said('words that say why', _is_reason)]
+
 class Legitimate(Shape):
     "Why a column may be learnt from although it looks like a leak"
-    because: Said = key('Why it is rightly known when the decision is made')
+    because: _Reason = key('Why it is rightly known when the decision is made')
     by: Said = key('Role that answers for it')
     date: Day = key('Day of the answer')
 
 class Personal(Shape):
     "On what basis personal data in a column is used"
-    basis: Said = key('Basis, such as consent or a contract')
+    basis: _Reason = key('Basis, such as consent or a contract')
     by: Said = key('Role that answers for it')
     date: Day = key('Day of the answer')
 

@@ -21,6 +21,7 @@ from ..problem.plausible import ANSWERS, COSTED, Limits, Value, faults, is_numbe
 from ..problem.agreement import PARTS, load_problem, make_problem
 from ..problem.bound import about_hash
 from ..problem.criteria import CRITERIA
+from ..problem.outcome_words import is_no_answer
 from ..data.columns import load_dictionary
 from .own import notebook_text
 from .question_words import ABOUT_ITEMS, GROUPS, Question
@@ -101,6 +102,15 @@ def _entry(key, value):
     return _refuse(key, value, f"a mapping such as {{{', '.join(f'{k}: …' for k in keys)}}}")
 
 # %% ../../nbs/project/22_answers.ipynb #fd5a24c0
+_LONGEST = 5_000 # Signs of an answer; a page shows it whole
+
+def _check_words(key, value):
+    "Refuse an answer in words that says nothing, such as `?`, or is as long as a document"
+    text = str(value)
+    if is_no_answer(text): _refuse(key, value, 'an answer in words; until there is one, leave it open')
+    if len(text) <= _LONGEST: return
+    raise ValueError(f'{key} has {len(text):,} signs; expected at most {_LONGEST:,}: name a document instead')
+
 def _part(doc, name, kind=CommentedMap):
     "A part of the file, made where it is not there; an empty one is written with a line for each entry"
     if not doc.get(name): doc[name] = kind()
@@ -127,6 +137,7 @@ def _set_entry(doc, key, value):
     entries = {_name(e): e for e in doc.get(part) or [] if _name(e)}
     known = [f'{part}.{n}.{k}' for n in entries for k in PARTS[part][1]]
     if key not in known: raise ValueError(f'no answer is called {key!r}{meant(key, known)}')
+    if not _is_taken_back(value): _check_words(key, value)
     entries[name][field] = styled(str(value))
 
 # %% ../../nbs/project/22_answers.ipynb #32423303
@@ -216,8 +227,15 @@ def _set_value(doc, problem, key, given):
     elif key in _amounts(problem): home[last] = styled(_amount(key, given.value))
     elif key in _TEXTS or part == 'service_levels': home[last] = styled(str(given.value))
 
+_IN_WORDS = (*ABOUT_ITEMS, *_TEXTS, 'decision.alternatives', 'out_of_scope')
+
+def _is_in_words(key, value):
+    "Is the answer a text for people, and no number, mapping, empty list or name of a column?"
+    return key in _IN_WORDS and not _is_taken_back(value) and _plain(value) != []
+
 def _set(doc, problem, key, given):
     "Write one answer into the file as it was read"
+    if _is_in_words(key, given.value): _check_words(key, given.value)
     part = key.partition('.')[0]
     dots = key.count('.')
     known = key in _known_keys(problem) or part == 'service_levels' and dots == 1

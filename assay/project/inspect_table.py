@@ -17,23 +17,19 @@ from ..data.target import column_of, is_whole, plain_value
 from ..explore.browse import names_somebody
 from ..explore.copies import is_called_id, numbers_rows
 from ..stats.metrics import metrics_for, score
-from ..problem.outcome_words import fold_word
+from ..problem.outcome_words import NOT_KNOWN, fold_word
 from ..data.formats import is_code, is_moments
 from ..data.ways import NUMBERS, POINT
 from ..data.written import Written, guess_format
 
 # %% ../../nbs/project/01_inspect_table.ipynb #5cddb6c9
-_NOT_KNOWN = (
-    'unknown', 'undefined', 'undetermined', 'pending', 'open', 'tbd', 'n/a', 'na', 'none', 'null', 'missing',
-    '?', 'unbekannt', 'unklar', 'offen', 'inconnu', 'desconocido')
-
 def not_known_note(
     y:pd.Series, # Target, under its usual spellings
 )->str: # Empty where its third class says something
     "That one of three classes may mean that nobody knows the outcome"
     counts = y.value_counts()
     if len(counts) != 3 or not pd.api.types.is_string_dtype(y): return ''
-    found = [v for v in counts.index if fold_word(v) in _NOT_KNOWN]
+    found = [v for v in counts.index if fold_word(v) in NOT_KNOWN]
     if not found: return ''
     word = found[0]
     n = int(counts[found[0]])

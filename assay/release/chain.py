@@ -15,7 +15,7 @@ from ..core.artifacts import atomic_write, only_writer, place, to_json, write_te
 from ..core.signed_lines import (
     _b64, _is_moment, _line_hash, _open_line, _raw, _read_private, _sign, is_day, key_id)
 from ..core.shapes import says_nothing, shown_value
-from ..problem.criteria import _committed, _head, _version
+from ..problem.criteria import _committed, _head, _version, check_one_side
 from .waivers import RELEASE_OWNER, same_role
 
 # %% ../../nbs/release/02_chain.ipynb #e001b2b9
@@ -94,6 +94,7 @@ def _texts():
     for chain,name in CHAINS.items():
         path = place('approvals', name)
         text = res[chain] = path.read_bytes().decode('ascii', 'replace') if path.is_file() else ''
+        check_one_side(path, text)
         if text and not text.endswith('\n'):
             raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
         kept = _version(head, Path().resolve(), path.as_posix()) if head else ''
