@@ -10,6 +10,7 @@ __all__ = ['LONGEST_SHOWN', 'Text', 'Number', 'Positive', 'Flag', 'Mapping', 'En
 
 # %% ../../nbs/core/00_shapes.ipynb #32de64b5
 import dataclasses, difflib, unicodedata
+from collections.abc import Hashable, Iterable
 from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -134,7 +135,9 @@ def check_columns(
 )->list: # The same names
     "Refuse what is no table, a text in place of a list, and columns that the table lacks or has twice"
     check_kind(df, hasattr(df, 'columns'), 'the table', 'a data frame')
-    check_kind(names, not isinstance(names, str), name, f'a list of names of columns, such as {[names]}')
+    is_list = isinstance(names, Iterable) and not isinstance(names, str | bytes)
+    check_kind(names, is_list, name, f'a list of names of columns, such as {[names]}')
+    for c in names: check_kind(c, isinstance(c, Hashable), name, 'names of columns, each a text')
     if lost := [c for c in names if c not in df]:
         shown = lost[0] if len(lost) == 1 else lost
         raise ValueError(f'{name} names {shown!r}, which is no column{meant(lost[0], list(df)[:30])}')

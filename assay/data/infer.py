@@ -51,6 +51,19 @@ def _described(s, name, kind, role, sensitive):
     low = _floor(s, name) if kind in ('number', 'integer') else None
     return Field(str(name), kind, role, nullable=bool(s.isna().any()), low=low, sensitive=sensitive)
 
+def _check_cells(df):
+    "Raise `ValueError` for a name that is there twice, and for columns of lists or of complex numbers"
+    if len(twice := df.columns[df.columns.duplicated()]):
+        raise ValueError(f'the table has {twice[0]!r} twice; expected each name once')
+    for c in df:
+        try: df[c].nunique()
+        except TypeError:
+            raise ValueError(f'the column {c!r} holds several values in a cell; expected one: leave the '
+                             'column out, or make columns of what it holds') from None
+        if df[c].dtype.kind == 'c':
+            raise ValueError(f'the column {c!r} holds complex numbers; expected plain ones, such as '
+                             'their size')
+
 def infer_dictionary(
     df:'pandas.DataFrame', # Table of examples
     target:str, # Column to predict
@@ -59,10 +72,11 @@ def infer_dictionary(
     sensitive:Iterable=(), # Columns that name a protected characteristic
 )->Dictionary: # One field per column, without meanings
     "What can be measured about each column; free text, times and constants become context"
-    roles = {id:'id', time:'time', target:'target'}
     for argument, c in dict(target=target, id=id, time=time).items():
         if c is not None: check_columns(df, [c], argument)
     check_columns(df, sensitive, 'sensitive')
+    _check_cells(df)
+    roles = {id:'id', time:'time', target:'target'}
     def field(c):
         if c == target: return _target_field(df[c], c)
         kind = 'time' if c == time else _kind(df[c]) # a CSV file holds moments as text
