@@ -90,9 +90,11 @@ def read_visible()->list: # Names, in the order of the dictionary
 # %% ../../nbs/explore/01_browse.ipynb #21f0635b
 HIDDEN = '(not shown: id, text, sensitive or personal)' # Stands for a value that a page does not show
 _PLAIN = re.compile(r'nan|None|NaT|<NA>|[+-]?(\d{1,9}(\.\d{1,6})?|inf)(e[+-]?\d+)?')
+_LONG = re.compile(r'[+-]?\d{1,4}\.\d{9,}')
 
 def _told(value):
     "A value as a page may show it: a number or nothing as it is, of a text its shape"
+    if _LONG.fullmatch(value): value = f'{float(value):.6g}' # as binary arithmetic leaves it
     if _PLAIN.fullmatch(value): return value
     return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', value))[:20]
 

@@ -9,6 +9,7 @@ __all__ = ['ENDINGS', 'is_file_of_answers', 'read_answers', 'answer_file']
 import json
 from pathlib import Path
 
+from ..core.artifacts import check_file
 from ..core.shapes import meant, shown_value
 from ..problem.agreement import Problem
 from .answers import answered_line
@@ -45,7 +46,7 @@ def read_answers(
     path, # File of answers
 )->list: # Place, key, value and role of each; raises `ValueError` for a key that stands twice
     "The answers of a file"
-    text = Path(path).read_text(encoding='utf-8')
+    text = check_file(path).read_text(encoding='utf-8')
     found = list((_of_json if Path(path).suffix.lower() == '.json' else _of_lines)(text))
     keys = [key for _, key, *_ in found]
     if twice := sorted({k for k in keys if keys.count(k) > 1}):

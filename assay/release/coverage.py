@@ -15,7 +15,7 @@ from ..core.artifacts import check, check_file, metric, place
 from ..core.places import listed_paths
 from ..core.imports import closure, module_path, package_modules
 from ..core.yaml import read_yaml
-from ..core.rendering import macro, render_rows, show
+from ..core.rendering import item_name, macro, render_rows, show
 from ..stages.tested import passed_tests, read_record
 
 # %% ../../nbs/release/10_coverage.ipynb #21954d4b
@@ -268,7 +268,8 @@ def _cells(r):
     as_code = macro('parts.html.j2', 'code')
     functions, artefacts = (list(map(as_code, r[name])) for name in ('functions', 'artefacts'))
     lists = (links, functions, tests, artefacts, r['gaps']+r['lacks'])
-    return [r['id'], r['text'], *map(lines, lists)]
+    name = item_name(r['id']) if '_' in r['id'] else '' # a key of the code tells a reader nothing
+    return [name or r['id'], r['text'], *map(lines, lists)]
 
 def _lacks_any(r): return bool(r['gaps'] or r['lacks'])
 

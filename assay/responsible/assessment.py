@@ -13,6 +13,7 @@ import hashlib
 import pandas as pd
 
 from ..core.artifacts import check, hash_inputs, to_json
+from ..core.estimates import say_estimate
 from ..core.keys import known_hashes, name_contents
 from ..core.shapes import listed
 from ..data.columns import declared_form
@@ -67,7 +68,7 @@ def _label_rate(explored, split):
     "Rate of the outcome in a split, with its interval"
     m = explored['metrics'].get(f'base_rate_{split}')
     if not m: return 'not measured'
-    return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n = {m['n']:,})"
+    return say_estimate(m, n=m['n'])
 
 def _explored(explored):
     "The finding beside R07: the data were explored, and no feature leaks"
