@@ -208,7 +208,7 @@ def strongest_pairs(
     coded = {c: _coded(df[c]) for c in columns}
     strength = feature_associations(df, coded)
     below = np.tril(np.ones(strength.shape), -1) > 0
-    once = strength.where(below).stack() # each pair once
+    once = strength.where(below).stack().dropna() # each pair once
     strongest = once.sort_values(ascending=False, kind='stable').head(n)
     draws = _block_draws(len(df), resamples)
     rows = []

@@ -59,7 +59,8 @@ def _data_rows(e, facts):
     inside = e['stability']['inside']
     rows = _row('are there enough rows?', f"{e['rows']['train']:,}", to_bar, enough)
     before = _plain(as_metric_counts(inside, sign_of(e)))
-    return [rows, _row('does it last?', before, 'no better inside than after', not facts['fades'])]
+    asked = 'does it last?' if e['timed'] else 'does it hold for rows that were not learnt from?'
+    return [rows, _row(asked, before, 'no better inside training than after', not facts['fades'])]
 
 def _worth_row(e, facts):
     "Does it pay?"

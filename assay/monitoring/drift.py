@@ -465,6 +465,6 @@ def plot_drift(
     look = dict(cmap='viridis', vmin=0, vmax=2, cbar_kws=dict(label='distance / threshold'))
     numbers = dict(annot=True, fmt='.1f', annot_kws=dict(size=6))
     sns.heatmap(matrix.head(n_columns), ax=ax, **look, **numbers)
-    ax.set(xlabel='week from', ylabel='')
+    ax.set(xlabel='' if 'all rows' in list(matrix) else 'week from', ylabel='')
     ax.tick_params(labelsize=7)
     return ax

@@ -167,7 +167,7 @@ def _task_rows(f):
 def _success_rows(plan, best, skill):
     "Metric, criterion and today's rule"
     minimum = f'{plan.minimum:g}'
-    why = ('provisional: the lower end of the interval must pass the best single column that is no '
+    why = ('provisional: the worse end of the interval must pass the best single column that is no '
            f'suspect and what a constant reaches, {minimum}; people agree on a real one')
     why_rule = (
         f'the best single column, skill {skill:.2f} of 1'

@@ -48,7 +48,11 @@ def find_item(
     "Item called `name`; raises `ValueError` with a similar name"
     known = {i.lower(): item for i,item in waivable_items().items()}
     if name.lower() in known: return known[name.lower()]
-    near = [known[n]['id'] for n in difflib.get_close_matches(name.lower(), known)]
+    may = [n for n, item in known.items() if item['waivable']]
+    near = [known[n]['id'] for n in difflib.get_close_matches(name.lower(), may)]
+    if name.lower().startswith('gates of '):
+        way = 'a gate is waived by the name of what it waits for, such as evaluation, which its line names'
+        raise ValueError(f'no item, stage or check is called {name[:80]!r}; {way}')
     way = f"did you mean {' or '.join(near)}?" if near else _WHAT_MAY_BE_NAMED
     raise ValueError(f"no item, stage or check is called {name[:80]!r}; {way}")
 
