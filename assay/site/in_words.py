@@ -157,7 +157,11 @@ def _bound_named(bar, m):
     "A bound by its name: of a loss the minimum is the most that is allowed"
     return 'maximum' if bar == 'minimum' and m.get('better') == 'lower' else bar
 
-def _missed_by_interval(metrics, bars):
+_WORSE_END = 'By problem.yaml (judged_by) the worse end decides.'
+_OF_A_STUDY = ('The study asks whether it can be built, and takes the estimate; the evaluation decides by the worse '
+               'end, as problem.yaml (judged_by) says.')
+
+def _missed_by_interval(metrics, bars, decides=_WORSE_END):
     "That the worse end of an interval misses a bar which the estimate reaches; empty where none does"
     def point(m): return dict.fromkeys(('low', 'high'), m.get('value')) | dict(better=m.get('better'))
     def is_split(m, bound): return _falls_short(m, bound) and not _falls_short(point(m), bound)
@@ -167,8 +171,12 @@ def _missed_by_interval(metrics, bars):
     found = [(bar, metrics.get(name, {}), bound) for bar,(name, bound) in bars.items()]
     missed = [words(bar, m, bound) for bar,m,bound in found if is_split(m, bound)]
     if not missed: return ''
-    return (f"The estimate reaches {'; it reaches '.join(missed)}. "
-            'By problem.yaml (judged_by) the worse end decides.')
+    return f"The estimate reaches {'; it reaches '.join(missed)}. {decides}"
+
+def _study_by_interval(metrics, problem):
+    "What the worse ends of a study miss, where the evaluation will judge by them; else empty"
+    bars = dict(minimum=('model', problem.minimum), margin=('gain', problem.margin))
+    return _missed_by_interval(metrics, bars, _OF_A_STUDY) if problem.judged_by == 'interval' else ''
 
 def _by_interval(metrics, problem):
     "What the worse end of the interval says, where the estimate says otherwise; else empty"
@@ -331,7 +339,7 @@ _COMPUTED = dict( # Name in a sentence to what computes its words
     rule_is_idle=_rule_is_idle,
     items_said=_items_said,
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
-    left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval,
+    left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval, study_by_interval=_study_by_interval,
     threshold_because=_threshold_because, forecast_beside=_forecast_beside,
     tested_year=_tested_year, within_year=_within_year) | _SAID_OF_SCORES
 
