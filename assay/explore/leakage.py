@@ -280,9 +280,8 @@ def _settled(r, declared):
     "Verdict of a suspected column after its declaration, and the words for it"
     if r.near >= CERTAIN:
         return 'leak', f'declared, which does not count from {CERTAIN}: it is {r.near:.4f}, and only removed'
-    role = declared['by']
-    day = declared['date']
-    return 'declared', f"declared legitimate by {role} on {day}: {declared['because']}"
+    on = f" on {declared['date']}" if declared['date'] else ''
+    return 'declared', f"declared legitimate by {declared['by']}{on}: {declared['because']}"
 
 def settle_declared(
     scan:pd.DataFrame, # From `leakage_scan`

@@ -18,7 +18,7 @@ from ..data.infer import infer_dictionary
 from ..data.sentinels import find_codes
 from ..evaluation.importance import Shuffling, Subject, column_groups, plot_groups, rank_groups
 from ..evaluation.scores import score_table
-from ..explore.leakage import ID, leakage_scan, suspected
+from ..explore.leakage import ID, leakage_scan, settle_declared, suspected
 from ..explore.profile import profile, summarise
 from ..explore.skill import column_skills
 from ..feasibility.case import StudySettings, make_case, params_of
@@ -32,7 +32,7 @@ from ..data.target import find_positive, find_task
 from ..project.by_pandas import check_read, not_moments, remarks
 from ..project.inspect_table import choose_metric
 from ..project.own_frame import (
-    check_frame, check_held, check_roles, check_rows, check_settings)
+    check_frame, check_held, check_reasons, check_roles, check_rows, check_settings)
 from ..responsible.groups import group_table
 from ..stats.intervals import Resamples, blocks_of
 from ..stats.metrics import metric_sign, score
@@ -227,7 +227,8 @@ class Jobs:
 
     def _doubts(self):
         "A sentence on each feature that may know the outcome; `explore` says why"
-        advice = 'Where it is not known yet when people decide, leave it out and ask again'
+        advice = ('Where it is not known yet when people decide, leave it out and ask again; where it is known, '
+                  'say why in legitimate')
         return [f'learnt from {c!r}, which explore() calls a {verdict}: it may know the outcome. {advice}'
                 for verdict in ('leak', 'suspect') for c in self._suspects(verdict)]
 
@@ -256,7 +257,7 @@ class Jobs:
         "Columns that may know the outcome, in the rows learnt from or, as `explore` calls them, in all rows"
         train, valid = self.parts
         names = [f.name for f in self.fields.features]
-        found = [*suspected(train, self.problem, names, after=valid), *self._suspects('leak')]
+        found = [*suspected(train, self.problem, names, self._declared, after=valid), *self._suspects('leak')]
         return [f'explore: {c}' for c in dict.fromkeys(found)]
 
     @functools.cached_property
@@ -402,11 +403,13 @@ class OwnTable(Jobs):
     metric:str=None # One of `assay.stats.metrics.METRICS`; the usual one of the task by default
     n_boot:int=100 # Resamples behind each interval, from 20
     seed:int=0 # Random seed
+    legitimate:dict=None # Column to why it is known in time, although it looks as if it knew the outcome
 
     def __post_init__(self):
         check_frame(self.df)
         check_roles(self.df, dict(target=self.target, time=self.time, id=self.id), self.today)
         check_settings(self.metric, self.n_boot, self.seed)
+        check_reasons(self.df, self.legitimate, (self.target, self.time, self.id))
         check_held(self.df, self.target, self.time)
         check_read(self.df, self.time)
 
@@ -444,7 +447,14 @@ class OwnTable(Jobs):
     @functools.cached_property
     def fields(self)->Dictionary: # One field per column
         "What each column may hold, as far as the table shows it"
-        return infer_dictionary(self.df, target=self.target, id=self.id, time=self.time)
+        found = infer_dictionary(self.df, target=self.target, id=self.id, time=self.time)
+        said = self._declared
+        return Dictionary(tuple(dataclasses.replace(f, legitimate=said.get(f.name)) for f in found.fields))
+
+    @property
+    def _declared(self):
+        "Column to what is declared of it, as a dictionary holds it"
+        return {c: dict(because=why, by='you', date=None) for c,why in (self.legitimate or {}).items()}
 
     @property
     def features(self)->list: # Names
@@ -477,7 +487,8 @@ class OwnTable(Jobs):
         "Each column alone: how well it ranks the outcomes, and whether it may know them"
         rows = self.rows[[*self.features, self.target]]
         resamples = Resamples(n=self.n_boot, seed=self.seed)
-        return leakage_scan(rows.head(_MOST_SCANNED), self._label, resamples=resamples)
+        found = leakage_scan(rows.head(_MOST_SCANNED), self._label, resamples=resamples)
+        return settle_declared(found, self._declared)
 
     @property
     def _label(self):
