@@ -53,14 +53,15 @@ def base_rates(
 def psi(
     reference:np.ndarray, # Counts per bin
     current:np.ndarray, # Counts per bin, of the same bins
-)->dict: # `psi`, and `noise`: its 95 % quantile when nothing has changed
+    alpha:float=.05, # Share of samples without a change whose index lies above `noise`
+)->dict: # `psi`, and `noise`: what it stays below when nothing has changed
     "Population stability index of current against reference, half a row added to each bin"
     used = (reference+current) > 0
     a = reference[used]+.5
     b = current[used]+.5
     p = a/a.sum()
     q = b/b.sum()
-    noise = chdtri(max(used.sum()-1, 1), .05)*(1/max(reference.sum(), 1)+1/max(current.sum(), 1))
+    noise = chdtri(max(used.sum()-1, 1), alpha)*(1/max(reference.sum(), 1)+1/max(current.sum(), 1))
     return dict(psi=float(((q-p)*np.log(q/p)).sum()), noise=float(noise))
 
 # %% ../../nbs/explore/03_over_time.ipynb #d722953a
@@ -76,15 +77,18 @@ def compare(
     return compare_all(reference, dict(current=current), columns, n_bins)['current']
 
 def compare_all(reference, others, columns, n_bins=10):
-    "`compare` for several tables, which measures the reference once"
+    """`compare` for several tables, which measures the reference once
+
+    `noise` is that of all columns and tables together: of 20 such comparisons one stands above its own."""
     in_all = set(reference).intersection(*others.values())
     if lost := [c for c in columns if c not in in_all]:
         raise ValueError(
             f"columns {lost} are not in both tables; expected the same columns in reference and current")
     rows = {n: [] for n in others}
+    alpha = .05/max(len(columns)*len(others), 1) # Bonferroni
     for c in columns:
         known = _known(reference[c], n_bins)
-        for n,other in others.items(): rows[n].append(dict(column=c) | _moved(known, other[c]))
+        for n,other in others.items(): rows[n].append(dict(column=c) | _moved(known, other[c], alpha))
     return {n: _most_first(r) for n,r in rows.items()}
 
 def _most_first(rows):
@@ -101,10 +105,10 @@ def _known(x, n_bins):
     if cut['kind'] != 'category': return res | dict(seen=None)
     return res | dict(seen=set(map(str, distinct_values(x.dropna())[0])))
 
-def _moved(known, x):
+def _moved(known, x, alpha):
     "How far a column is from what is known of the reference"
     effect = (x.mean()-known['mean'])/known['sd'] if 'mean' in known else None
-    index = psi(known['counts'], count_per_bin(known['cut'], x))
+    index = psi(known['counts'], count_per_bin(known['cut'], x), alpha)
     missing_change = x.isna().mean()-known['missing']
     unseen = _unseen(x, known.get('seen'))
     return index | dict(effect=effect, missing_change=missing_change, unseen=unseen, n=len(x))
