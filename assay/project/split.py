@@ -145,9 +145,11 @@ def _by_group(groups, plain, why):
     if fitted == plain['shares']: return split, said
     return split, f'{said}; the shares are fitted to {groups.nunique()} of them, so that no split lacks rows'
 
+_JUDGED_BY = 10 # Groups below which an interval that draws whole groups says nothing
+
 def _shares_of_groups(groups, shares):
-    """The shares, or where few groups leave a split with less than half of its rows, shares that end between
-    two of them"""
+    """The shares, or where few groups leave a split with less than half of its rows or with too few of them,
+    shares that end between two of them"""
     names, n = np.unique(groups.dropna().astype(str), return_counts=True)
     if len(names) < 2*len(shares): return shares
     at = hash_share(names)
@@ -158,12 +160,14 @@ def _shares_of_groups(groups, shares):
     n_below = np.searchsorted(at, wanted[:-1])
     ends_at = np.append(0, reached)[n_below]
     found = np.diff([0, *ends_at, 1])
-    if (found >= asked/2).all(): return shares
+    n_judged = np.diff(n_below) # groups of validation, and of the test
+    fewest = _JUDGED_BY if len(names) >= 4*_JUDGED_BY else 1
+    if (found >= asked/2).all() and (n_judged >= fewest).all(): return shares
     ends = []
     last = len(at)-1
-    for share in wanted[-2::-1]:
+    for share, after in zip(wanted[-2::-1], (1, fewest, fewest)): # groups of the split behind the end
         nearest = int(np.abs(reached-share).argmin())
-        last = min(nearest, last-1)
+        last = min(nearest, last-after)
         ends.insert(0, float(at[last:last+2].mean()))
     if last < 0: return shares
     fitted = np.diff([0, *np.round(ends, 6), 1])
