@@ -417,6 +417,10 @@ def _laid_out(frame, most, title=''):
     if left := len(frame)-len(rows): rows.append([f'… {left:,} more', *['']*(len(texts)-1)])
     return Table([*heads, *labels], rows, list(numeric), len(levels), title)
 
+def _without_rows(frame):
+    "What stands in the place of a table that has names of rows, and no column"
+    return type(frame)(dict(rows=['none is shown here']))
+
 def show(
     frame, # Data frame or series
     most:int=MOST_ROWS, # Rows to show; a last row counts the others [1, 100000]
@@ -425,6 +429,7 @@ def show(
     "A data frame as a report shows it"
     frame = frame.to_frame() if hasattr(frame, 'to_frame') and not hasattr(frame, 'columns') else frame
     keep_frame(frame, title)
+    if not len(frame.columns): frame = _without_rows(frame) # such as rows side by side, of which none is shown
     return _laid_out(frame, most, title)
 
 # %% ../../nbs/core/09_rendering.ipynb #5de0b1f7
