@@ -226,6 +226,15 @@ def _verify(bundle, golden, tolerance, path):
         raise ValueError(f"{path}: golden rows differ by {gap.max():.2g}, expected at most "
                          f"{most.max():.2g}; this machine does not run the model that was packaged")
 
+def _typical_row(fields, rows):
+    "A row that works and is nobody's: of each column the median or the most frequent value of the golden rows"
+    def typical(f):
+        known = [row[f.name] for row in rows if row[f.name] is not None]
+        if not known: return None
+        if f.kind not in ('number', 'integer'): return min(known, key=lambda v: (-known.count(v), str(v)))
+        return sorted(known)[len(known)//2]
+    return {f.name: typical(f) for f in fields}
+
 def _assemble(identity, session, schema, provenance, golden):
     "A bundle from its session and what its JSON files say"
     fields, context = (Dictionary.from_json(schema[name]).fields for name in ('features', 'context'))
@@ -233,7 +242,7 @@ def _assemble(identity, session, schema, provenance, golden):
         identity=identity,
         threshold=provenance['threshold'],
         provenance=provenance,
-        example=golden['rows'][0],
+        example=_typical_row(fields, golden['rows']),
         fields=fields,
         context=context,
         session=session,
