@@ -425,7 +425,7 @@ def test_an_approval_that_the_other_branch_shortened_ends_then(repo, expires):
     if expires == "2099-12-31":
         assert approval_of(A, today="2098-01-02")["by"] == "Ann" and cut_decisions() == []
         return
-    with pytest.raises(PermissionError, match="Ann signed 'approve' on another branch"):
+    with pytest.raises(PermissionError, match="Ann signed 'approve' until 2098-01-01 on another branch"):
         approval_of(A, today="2098-01-02")
     assert len(cut_decisions()) == 1
 
