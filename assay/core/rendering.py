@@ -429,7 +429,7 @@ def show(
     "A data frame as a report shows it"
     frame = frame.to_frame() if hasattr(frame, 'to_frame') and not hasattr(frame, 'columns') else frame
     keep_frame(frame, title)
-    if not len(frame.columns): frame = _without_rows(frame) # such as rows side by side, of which none is shown
+    if not len(frame.columns): frame = _without_rows(frame) # such as rows side by side
     return _laid_out(frame, most, title)
 
 # %% ../../nbs/core/09_rendering.ipynb #5de0b1f7

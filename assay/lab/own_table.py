@@ -227,8 +227,8 @@ class Jobs:
 
     def _doubts(self):
         "A sentence on each feature that may know the outcome; `explore` says why"
-        advice = ('Where it is not known yet when people decide, leave it out and ask again; where it is known, '
-                  'say why in legitimate')
+        advice = ('Where it is not known yet when people decide, leave it out and ask again; where it '
+                  'is known, say why in legitimate')
         return [f'learnt from {c!r}, which explore() calls a {verdict}: it may know the outcome. {advice}'
                 for verdict in ('leak', 'suspect') for c in self._suspects(verdict)]
 

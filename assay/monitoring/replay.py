@@ -146,7 +146,8 @@ def plot_performance(
         ax.errorbar(d.index+shift, value, ends, fmt='o', color=color, capsize=2, label=drawn_name(name))
     ax.axhline(minimum, color='0.4', ls='--', lw=1, label=f'asked: {asked_words(metric, minimum)}')
     ax.set_xticks(table.index, _ticks(table), rotation=30, fontsize=7)
-    of = 'what it asks for' if 'all rows' in list(table.week) else 'week from, and what it asks for' # one window
+    is_one = 'all rows' in list(table.week)
+    of = 'what it asks for' if is_one else 'week from, and what it asks for'
     ax.set(xlabel=of, ylabel=metric_name(metric))
     ax.legend(fontsize=7)
     return ax

@@ -227,7 +227,7 @@ def _verify(bundle, golden, tolerance, path):
                          f"{most.max():.2g}; this machine does not run the model that was packaged")
 
 def _typical_row(fields, rows):
-    "A row that works and is nobody's: of each column the median or the most frequent value of the golden rows"
+    "A row that works and is nobody's: of each column the median, or the most frequent value, of some rows"
     def typical(f):
         known = [row[f.name] for row in rows if row[f.name] is not None]
         if not known: return None

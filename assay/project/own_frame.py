@@ -81,7 +81,8 @@ def check_reasons(
     check_kind(said, isinstance(said, dict), 'legitimate', 'a mapping of columns to reasons')
     check_columns(df, list(said), 'legitimate')
     for c, why in said.items():
-        if c in roles: raise ValueError(f'legitimate names {c!r}, which has a role; expected a column that is learnt from')
+        if c in roles:
+            raise ValueError(f'legitimate names {c!r}, which has a role; expected one that is learnt from')
         if not isinstance(why, str) or not why.strip():
             raise ValueError(f'legitimate says {why!r} of {c!r}; expected a reason in a sentence')
 

@@ -256,7 +256,7 @@ _CRITERION = {
         '99.5 % of minutes in a month'),
     'minimum': Help(
         'from which value of the metric is a model of use?', OWNER,
-        'below it nothing is released; the worse end of the interval has to reach it, unless judged_by is estimate',
+        'below it nothing is released; the worse end of the interval reaches it, or judged_by says estimate',
         '0.7'),
     'margin': Help(
         "by how much must it beat today's practice?", OWNER,

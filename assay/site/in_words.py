@@ -158,8 +158,8 @@ def _bound_named(bar, m):
     return 'maximum' if bar == 'minimum' and m.get('better') == 'lower' else bar
 
 _WORSE_END = 'By problem.yaml (judged_by) the worse end decides.'
-_OF_A_STUDY = ('The study asks whether it can be built, and takes the estimate; the evaluation decides by the worse '
-               'end, as problem.yaml (judged_by) says.')
+_OF_A_STUDY = ('The study asks whether it can be built, and takes the estimate; the evaluation decides by '
+               'the worse end, as problem.yaml (judged_by) says.')
 
 def _missed_by_interval(metrics, bars, decides=_WORSE_END):
     "That the worse end of an interval misses a bar which the estimate reaches; empty where none does"
