@@ -239,8 +239,8 @@ RULES = [
         verdict='insufficient_evidence',
         why='the intervals include both the bar and what falls short of it',
         next='enlarge the validation set: bring more rows, or part the rows otherwise in params.yaml (an '
-             'earlier data.train_until where rows have moments, else data.shares); the ledger records a move, and '
-             'before people agree it moves no bar; by the error '
+             'earlier data.train_until where rows have moments, else data.shares); the ledger records a '
+             'move, and before people agree it moves no bar; by the error '
              'of validation, as many rows as the test has can show a difference of {mde} at the smallest')]
 
 _STANDS_FOR = dict( # What is told in the place of a fact, where no case is at hand
