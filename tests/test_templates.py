@@ -269,7 +269,8 @@ def test_a_table_is_the_same_whatever_pandas_is_told_and_leaves_its_frame_alone(
 @pytest.mark.parametrize(
     "frame, rows",
     [
-        (pd.DataFrame(), []),
+        (pd.DataFrame(), [["none is shown here"]]),
+        (pd.DataFrame(columns=["x"]), []),
         (pd.Series([0.5, 2], index=["a", "b"]), [["a", "0.5"], ["b", "2.0"]]),
         (
             pd.DataFrame({"x": pd.Categorical(["b"]), "y": [[1, "<i>"]], "z": [{"k": 0.1}]}),
